@@ -1,0 +1,1 @@
+"""What every layer shares: errors, files, progress, the quiet start of an entry point."""

@@ -1,0 +1,68 @@
+"""How every command starts: a quiet screen, errors without tracebacks, exit codes."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from official_rethink.common import errors
+
+EXIT_USER_ERROR = 2
+
+
+def quieten() -> None:
+    """Silences what dependencies say about themselves; call before TensorFlow is imported.
+
+    Keras 2 is asked for by name, so that the same code runs where TensorFlow ships Keras 3.
+    A user who sets TF_CPP_MIN_LOG_LEVEL or PYTHONWARNINGS keeps that choice.
+    """
+    os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    if 'PYTHONWARNINGS' not in os.environ:
+        warnings.simplefilter('ignore')
+        os.environ['PYTHONWARNINGS'] = 'ignore'  # child processes too
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors name the nearest valid flag or choice."""
+
+    def __init__(self, **kwargs: object):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError instead of printing the whole usage."""
+        raise errors.UserError(f'{self.prog}: {message}. See {self.prog} --help.')
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Parses; an unknown flag is an error that names the nearest one."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [option for action in self._all_actions() for option in action.option_strings]
+            name = unknown[0].split('=')[0]
+            raise errors.unknown_name('flag', name, known, where=self.prog)
+        return found
+
+    def _all_actions(self) -> list[argparse.Action]:
+        actions = list(self._actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for sub in action.choices.values():
+                    actions += sub._actions
+        return actions
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """Runs `main(argv without the program name)`; a UserError becomes one line and exit code 2."""
+    quieten()
+    try:
+        code = main(sys.argv[1:]) or 0
+    except errors.UserError as error:
+        sys.stderr.write(f'error: {error}\n')
+        code = EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted; start the same command again to go on.\n')
+        code = 130
+    sys.stdout.flush()
+    sys.exit(code)

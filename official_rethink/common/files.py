@@ -1,0 +1,95 @@
+"""Files that are either whole or not there: atomic writes, hashes, JSON."""
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any, IO
+
+from official_rethink.common import errors
+
+_BLOCK = 1 << 20
+
+
+def _gfile() -> Any:
+    # TensorFlow takes seconds to import, and `--help` needs none of it.
+    from tensorflow import io  # noqa: PLC0415
+
+    return io.gfile
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there; remote paths included."""
+    return bool(_gfile().exists(path))
+
+
+@contextlib.contextmanager
+def atomic_write(path: str, mode: str = 'w') -> Iterator[IO[Any]]:
+    """Opens a temporary neighbour of `path` and renames it to `path` when the block ends well.
+
+    Args:
+        path: the final name; its folder is made if it is missing.
+        mode: 'w' for text, 'wb' for bytes.
+    """
+    gfile = _gfile()
+    folder = os.path.dirname(path)
+    if folder:
+        gfile.makedirs(folder)
+    temporary = f'{path}.{uuid.uuid4().hex[:8]}.tmp'
+    try:
+        with gfile.GFile(temporary, mode) as handle:
+            yield handle
+        gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        if gfile.exists(temporary):
+            gfile.remove(temporary)
+        raise
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    with atomic_write(path) as handle:
+        handle.write(text)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + '\n')
+
+
+def read_json(path: str) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON; the text names path, line and column.
+    """
+    gfile = _gfile()
+    if not gfile.exists(path) or gfile.isdir(path):
+        raise errors.UserError(f"no file at '{path}'.")
+    try:
+        with gfile.GFile(path, 'rb') as handle:
+            return json.loads(handle.read().decode('utf-8'))
+    except json.JSONDecodeError as error:
+        raise errors.UserError(
+            f"'{path}' is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise errors.UserError(f"'{path}' is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+
+
+def hash_of(value: Any) -> str:
+    """Returns the SHA-256, in hex, of a JSON-able value; equal values give equal hashes."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def file_hash(*paths: str) -> str:
+    """Returns the SHA-256, in hex, of the files' bytes in the order given."""
+    digest = hashlib.sha256()
+    gfile = _gfile()
+    for path in paths:
+        with gfile.GFile(path, 'rb') as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Types and defaults of the experiments, one module a family."""

@@ -1,0 +1,94 @@
+"""Steps and learning rates, derived from batch size, length and data-set size in this one place."""
+
+import math
+from typing import Any
+
+from official_rethink.common import errors
+from official_rethink.configs import types
+
+# A host loop of this many steps keeps summaries and checkpoints aligned and the terminal alive.
+_MAX_LOOP = 100
+
+
+def train_steps(schedule: types.Schedule, batch_size: int) -> int:
+    """Returns the length of a run in steps of `batch_size` human-labelled examples.
+
+    Raises:
+        UserError: both or neither of base_train_steps and train_epochs are given, or are not positive.
+    """
+    steps, epochs = schedule.base_train_steps, schedule.train_epochs
+    if (steps is None) == (epochs is None):
+        raise errors.UserError(
+            f'trainer.schedule.base_train_steps is {steps!r} and trainer.schedule.train_epochs is {epochs!r}; '
+            'give exactly one of them (set the other to null).'
+        )
+    if steps is not None:
+        return max(1, round(steps * schedule.base_batch_size / batch_size))
+    assert epochs is not None
+    return max(1, math.ceil(epochs * schedule.train_examples / batch_size))
+
+
+def learning_rate(schedule: types.Schedule, batch_size: int) -> float:
+    """Returns the learning rate after warm-up, scaled linearly with the batch size."""
+    return schedule.base_learning_rate * batch_size / schedule.base_batch_size
+
+
+def _learning_rate_config(schedule: types.Schedule, batch_size: int, steps: int) -> dict[str, Any]:
+    rate = learning_rate(schedule, batch_size)
+    if schedule.decay == 'cosine':
+        return {'type': 'cosine', 'cosine': {'initial_learning_rate': rate, 'decay_steps': steps}}
+    if schedule.decay == 'constant':
+        return {'type': 'constant', 'constant': {'learning_rate': rate}}
+    drops = schedule.stepwise_boundaries
+    return {
+        'type': 'stepwise',
+        'stepwise': {
+            'boundaries': [round(share * steps) for share in drops],
+            'values': [rate * schedule.stepwise_factor**index for index in range(len(drops) + 1)],
+        },
+    }
+
+
+def resolve(params: Any) -> None:
+    """Fills the trainer's derived fields in place; what was set by hand stays, or is refused if it clashes.
+
+    Args:
+        params: an ExperimentConfig whose trainer is a `types.TrainerConfig`, not yet locked.
+
+    Raises:
+        UserError: a derived value and one set by hand differ.
+    """
+    trainer, schedule = params.trainer, params.trainer.schedule
+    batch_size = params.task.train_data.global_batch_size
+    steps = train_steps(schedule, batch_size)
+    if trainer.train_steps not in (0, steps):
+        raise errors.UserError(
+            f'trainer.train_steps is {trainer.train_steps}, but trainer.schedule gives {steps} steps at '
+            f'task.train_data.global_batch_size {batch_size}; set trainer.train_steps to 0, or the schedule to match.'
+        )
+    trainer.train_steps = steps
+    interval = trainer.validation_interval or math.ceil(steps / schedule.evaluations)
+    trainer.validation_interval = interval
+    # Summaries, checkpoints and evaluations fall on multiples of the loop, so that a resumed run
+    # sees the same ones.
+    loop = trainer.steps_per_loop or _largest_divisor(interval, _MAX_LOOP)
+    trainer.steps_per_loop = loop
+    trainer.summary_interval = trainer.summary_interval or loop
+    trainer.checkpoint_interval = trainer.checkpoint_interval or interval
+    if trainer.optimizer_config.learning_rate.type is None:
+        trainer.optimizer_config.learning_rate.override(_learning_rate_config(schedule, batch_size, steps))
+        warmup = round(schedule.base_warmup_steps * schedule.base_batch_size / batch_size)
+        if warmup:
+            trainer.optimizer_config.warmup.override(
+                {
+                    'type': 'linear',
+                    'linear': {
+                        'warmup_steps': warmup,
+                        'warmup_learning_rate': schedule.warmup_factor * learning_rate(schedule, batch_size),
+                    },
+                }
+            )
+
+
+def _largest_divisor(value: int, limit: int) -> int:
+    return max(divisor for divisor in range(1, min(value, limit) + 1) if value % divisor == 0)

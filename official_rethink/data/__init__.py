@@ -1,0 +1,1 @@
+"""Step 1, prepare: converters, the one shard writer, splits and the built-in scenes."""

@@ -1,0 +1,1 @@
+"""Reading in training: decode, augment, batch; joint human and pseudo batches."""

@@ -1,0 +1,1 @@
+"""Step 5, compare: one evaluator for every arm."""

@@ -1,0 +1,1 @@
+"""Losses that the studies add to Model Garden's."""

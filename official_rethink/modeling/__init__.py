@@ -1,0 +1,1 @@
+"""What Model Garden lacks in models: anchor labelling on the device, guarded restore."""

@@ -1,0 +1,1 @@
+"""The study: arms, runner with resume, cost accounting, report."""

@@ -1,0 +1,1 @@
+"""Tasks, one a family; self-training composes them."""
