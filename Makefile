@@ -1,0 +1,69 @@
+# Every target does its own set-up; a second call reuses what is there. `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+ARGS ?=
+UV_VERSION := 0.13.9
+CODE := official_rethink export benchmarks tools
+STUDY_CONFIG ?= configs/study/quick.yaml
+STUDY_OUTPUT ?= runs/quick
+BAZEL ?= bazel
+BAZEL_TARGETS ?= //:tests_common_test_errors //:tests_common_test_progress //:tests_test_layers
+FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
+
+.PHONY: help setup setup-dev study test lint types bench bazel-test build-file lock wheel clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup:  ## make .venv with the exact versions of requirements.lock
+	@command -v gcc >/dev/null || echo 'note: gcc is missing; all pinned packages have wheels on Linux, elsewhere it may be needed.'
+	@python="$$($(FIND_PYTHON))" && "$$python" tools/set_up.py --kind=run --environment=$(VENV)
+
+setup-dev:  ## the same with what tests, linters and packaging need
+	@command -v gcc >/dev/null || echo 'note: gcc is missing; all pinned packages have wheels on Linux, elsewhere it may be needed.'
+	@python="$$($(FIND_PYTHON))" && "$$python" tools/set_up.py --kind=dev --environment=$(VENV)
+
+study: setup  ## the whole quick study: runs/quick/report.html and results.json (ARGS='--dry_run' prints the plan)
+	$(BIN)/python -m official_rethink.study --config_file=$(STUDY_CONFIG) --output_dir=$(STUDY_OUTPUT) $(ARGS)
+
+test: setup-dev  ## all tests on two processes, with counts per step (ARGS='tests/data -k ids' narrows)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)
+
+lint: setup-dev  ## ruff, docstring rules included
+	$(BIN)/ruff check $(CODE) tests
+
+types: setup-dev  ## mypy on the project's own code
+	$(BIN)/mypy $(CODE)
+
+bench: setup-dev  ## measure against the reference implementations (ARGS=--write keeps the table)
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bazel-test: setup-dev  ## a few targets of BUILD through a real Bazel, if one is installed
+	@command -v $(BAZEL) >/dev/null || { \
+	  echo 'Bazel is not installed. Debian/Ubuntu: apt-get install bazel-bootstrap. It is needed for this target alone.' >&2; \
+	  exit 1; }
+	BAZEL=$(BAZEL) sh tools/bazel/test.sh $(BIN) $(BAZEL_TARGETS)
+
+build-file: setup-dev  ## write BUILD anew from the tree
+	$(BIN)/python -m tools.update_build
+
+lock: setup-dev  ## compile the locks anew from requirements*.txt, moving only what must move
+	$(BIN)/python -m venv build/uv
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	compile='build/uv/bin/uv pip compile --quiet --no-header --python-version 3.11 --generate-hashes'; \
+	$$compile -o requirements.lock requirements.txt && \
+	$$compile -c requirements.lock -o requirements-dev.lock requirements.txt requirements-dev.txt && \
+	$$compile -c requirements.lock -o requirements-build.lock requirements-build.txt
+
+wheel: setup-dev  ## build dist/*.whl without touching the network
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## remove what is built and cached; .venv, data and runs stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .bazel-output
+	find official_rethink export benchmarks tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

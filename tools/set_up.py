@@ -1,0 +1,143 @@
+"""Makes the virtual environment that the Makefile's targets run in, or finds that it is there already.
+
+Standard library only: this runs before anything is installed. The order of events makes it safe to kill:
+a stamp is written last and names the lock's hash, so an environment without its stamp is made anew.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD_LOCK = 'requirements-build.lock'
+LOCKS = {'run': 'requirements.lock', 'dev': 'requirements-dev.lock'}
+PYTHON = (3, 11)
+
+
+def digest(kind: str, environment: str) -> str:
+    """Returns what the stamp must hold: the locks' hash, the interpreter, the folder (it cannot be moved)."""
+    total = hashlib.sha256()
+    for name in (BUILD_LOCK, LOCKS[kind]):
+        with open(os.path.join(ROOT, name), 'rb') as handle:
+            total.update(handle.read())
+    version = '.'.join(map(str, sys.version_info[:3]))
+    return f'{total.hexdigest()} python {version} in {os.path.realpath(environment)}\n'
+
+
+def stamp_path(kind: str, environment: str) -> str:
+    """Returns the file whose presence means that the environment is complete."""
+    return os.path.join(environment, f'install-stamp-{kind}')
+
+
+def is_complete(kind: str, environment: str) -> bool:
+    """Whether the environment holds exactly what the lock of `kind` says."""
+    python = os.path.join(environment, 'bin', 'python')
+    try:
+        with open(stamp_path(kind, environment), encoding='utf-8') as handle:
+            return handle.read() == digest(kind, environment) and os.path.exists(python)
+    except FileNotFoundError:
+        return False
+
+
+def write_stamp(kind: str, environment: str) -> None:
+    """Marks the environment as complete, in one rename."""
+    path = stamp_path(kind, environment)
+    with open(path + '.tmp', 'w', encoding='utf-8') as handle:
+        handle.write(digest(kind, environment))
+    os.replace(path + '.tmp', path)
+
+
+def locked_names(path: str) -> set[str]:
+    """Returns the names of the packages in a lock file, as the registry spells them."""
+    with open(path, encoding='utf-8') as handle:
+        return set(re.findall(r'^([A-Za-z0-9][\w.-]*)==', handle.read(), re.MULTILINE))
+
+
+@contextlib.contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """Waits until no other process sets up the same tree."""
+    with open(path, 'w', encoding='utf-8') as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print('Another set-up of this tree is running; waiting for it.', flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def install(kind: str, environment: str) -> None:
+    """Fills the environment from the locks: build tools, everything, build tools away, consistency check."""
+    python = os.path.join(environment, 'bin', 'python')
+    pip = [python, '-m', 'pip', '--disable-pip-version-check', '--no-input']
+    # Without resolution the locks alone decide; without build isolation nothing unpinned is fetched to build.
+    from_lock = [*pip, 'install', '--quiet', '--require-hashes', '--no-deps', '--no-compile']
+    from_lock += ['--use-pep517', '--no-build-isolation']
+    build_lock, lock = os.path.join(ROOT, BUILD_LOCK), os.path.join(ROOT, LOCKS[kind])
+    subprocess.run([*from_lock, '-r', build_lock], check=True)
+    subprocess.run([*from_lock, '-r', lock], check=True)
+    leftovers = sorted(locked_names(build_lock) - locked_names(lock))
+    if leftovers:
+        subprocess.run([*pip, 'uninstall', '--quiet', '--yes', *leftovers], check=True)
+    subprocess.run([*pip, 'check'], check=True, stdout=subprocess.DEVNULL)
+
+
+def set_up(kind: str, environment: str) -> None:
+    """Brings the environment to the state that the lock of `kind` describes, unless it is there."""
+    started = time.monotonic()
+    # The development set holds the run set at equal versions, so it may be laid over a complete one.
+    interrupted = os.path.exists(stamp_path('started', environment))
+    if interrupted or not (kind == 'dev' and is_complete('run', environment)):
+        print(f'Making {os.path.relpath(environment)} (about 2.5 GB, some minutes, once).', flush=True)
+        shutil.rmtree(environment, ignore_errors=True)
+        subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+    print(f'Installing {LOCKS[kind]}, exact versions checked by hash.', flush=True)
+    started_stamp = stamp_path('started', environment)
+    with open(started_stamp, 'w', encoding='utf-8'):
+        pass
+    install(kind, environment)
+    os.remove(started_stamp)
+    if kind == 'dev':
+        write_stamp('run', environment)
+    write_stamp(kind, environment)
+    print(f'Set up in {time.monotonic() - started:.0f} s.', flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Sets up; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--kind', choices=sorted(LOCKS), default='run', help='run, or run + test + lint')
+    parser.add_argument('--environment', default=os.path.join(ROOT, '.venv'), help='the folder to make')
+    arguments = parser.parse_args(argv)
+    if sys.version_info[:2] != PYTHON:
+        found = f'{sys.version.split()[0]} ({sys.executable})'
+        print(f'Python {".".join(map(str, PYTHON))} is needed, this is {found}.', file=sys.stderr)
+        return 2
+    environment = os.path.abspath(arguments.environment)
+    if is_complete(arguments.kind, environment):
+        return 0
+    with exclusive(os.path.join(ROOT, '.install-stamp.lock')):
+        if is_complete(arguments.kind, environment):
+            return 0
+        try:
+            set_up(arguments.kind, environment)
+        except subprocess.CalledProcessError as error:
+            print(
+                f'Set-up stopped: `{" ".join(map(str, error.cmd))}` ended with {error.returncode}; its message '
+                'is above. Is the package registry reachable, and is there space for 2.5 GB? Call again to start '
+                'anew.',
+                file=sys.stderr,
+            )
+            return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
