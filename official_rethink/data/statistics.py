@@ -1,0 +1,97 @@
+"""What a data set holds, counted while it is written; becomes its description."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from official_rethink.common import errors
+from official_rethink.data import records
+
+# COCO's border areas, 32² and 96² pixels: small up to the first, large from the second on.
+SIZE_BORDERS = (32**2, 96**2)
+SIZE_NAMES = ('small', 'medium', 'large')
+
+
+def content_hash(encoded: bytes) -> str:
+    """Returns 64 bits of the SHA-256 of an image's bytes, in hex: the same picture under another name."""
+    return hashlib.sha256(encoded).hexdigest()[:16]
+
+
+class Statistics:
+    """Counts records on their way into the shards; holds a few dozen bytes an image, no pixels."""
+
+    def __init__(self, num_shards: int):
+        """Args: in how many shards the records go, by turns."""
+        self._num_shards = num_shards
+        self._rows: list[tuple[str, str, list[int]]] = []  # source id, content hash, classes
+        self._ids: set[str] = set()
+        self._sizes: list[tuple[int, int]] = []
+        self._per_category: Counter[int] = Counter()
+        self._per_size: Counter[str] = Counter()
+        self._crowds = 0
+        self._labelled = 0
+
+    @property
+    def num_images(self) -> int:
+        """How many records were added."""
+        return len(self._rows)
+
+    def add(self, record: records.Record) -> int:
+        """Counts a record and returns the number of the shard it goes to.
+
+        Raises:
+            UserError: a record with the same source id was added before.
+        """
+        if record.source_id in self._ids:
+            raise errors.UserError(
+                f"two images have the source id {record.source_id}; the second is '{record.filename}'."
+            )
+        shard = len(self._rows) % self._num_shards
+        self._ids.add(record.source_id)
+        classes = sorted({a.label for a in record.annotations if not a.is_crowd})
+        if record.class_label is not None:
+            self._per_category[record.class_label] += not record.annotations
+            classes = sorted({*classes, record.class_label})
+        self._rows.append((record.source_id, content_hash(record.encoded), classes))
+        self._sizes.append((record.height, record.width))
+        self._labelled += bool(record.annotations)
+        for annotation in record.annotations:
+            if annotation.is_crowd:
+                self._crowds += 1
+                continue
+            self._per_category[annotation.label] += 1
+            y1, x1, y2, x2 = annotation.box
+            area = (y2 - y1) * (x2 - x1) if annotation.area is None else annotation.area
+            self._per_size[SIZE_NAMES[sum(area > border for border in SIZE_BORDERS)]] += 1
+        return shard
+
+    def description(self, categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Returns the counts as the description's fields; lists over images are in shard order.
+
+        Instances leave crowds out, which are counted apart; of a single-object image the one class counts.
+        """
+        in_order = [row for shard in range(self._num_shards) for row in self._rows[shard :: self._num_shards]]
+        known = {int(category['id']) for category in categories}
+        unknown = sorted(set(self._per_category) - known)
+        if unknown:
+            raise errors.UserError(f'records have class ids {unknown}, which the categories do not list.')
+        heights, widths = (sorted(side) for side in zip(*self._sizes, strict=True))
+        middle = len(heights) // 2
+        return {
+            'num_images': len(in_order),
+            'num_images_with_annotations': self._labelled,
+            'num_instances': sum(self._per_size.values()),
+            'num_crowds': self._crowds,
+            'categories': [dict(category) for category in categories],
+            'instances_per_category': {str(i): self._per_category[i] for i in sorted(known)},
+            'instances_per_size': {name: self._per_size[name] for name in SIZE_NAMES},
+            'image_sizes': {
+                'min': [heights[0], widths[0]],
+                'median': [heights[middle], widths[middle]],
+                'max': [heights[-1], widths[-1]],
+            },
+            'image_ids': [row[0] for row in in_order],
+            'image_hashes': [row[1] for row in in_order],
+            'image_categories': [row[2] for row in in_order],
+        }
