@@ -33,7 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.config.set_visible_devices([], 'GPU')
     cpu = tf.config.list_physical_devices('CPU')[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * VIRTUAL_DEVICES)
+    halves = [tf.config.LogicalDeviceConfiguration()] * VIRTUAL_DEVICES
+    tf.config.set_logical_device_configuration(cpu, halves)
 
 
 @pytest.fixture(scope='module', autouse=True)

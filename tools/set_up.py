@@ -129,10 +129,10 @@ def main(argv: list[str]) -> int:
         try:
             set_up(arguments.kind, environment)
         except subprocess.CalledProcessError as error:
+            command = ' '.join(map(str, error.cmd))
             print(
-                f'Set-up stopped: `{" ".join(map(str, error.cmd))}` ended with {error.returncode}; its message '
-                'is above. Is the package registry reachable, and is there space for 2.5 GB? Call again to start '
-                'anew.',
+                f'Set-up stopped: `{command}` ended with {error.returncode}; its message is above. Is the package '
+                'registry reachable, and is there space for 2.5 GB? Call again to start anew.',
                 file=sys.stderr,
             )
             return 1
