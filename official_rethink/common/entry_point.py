@@ -1,6 +1,7 @@
 """How every command starts: a quiet screen, errors without tracebacks, exit codes."""
 
 import argparse
+import logging
 import os
 import sys
 import warnings
@@ -20,6 +21,7 @@ def quieten() -> None:
     """
     os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    logging.getLogger('tensorflow').setLevel(logging.ERROR)
     if 'PYTHONWARNINGS' not in os.environ:
         warnings.simplefilter('ignore')
         os.environ['PYTHONWARNINGS'] = 'ignore'  # child processes too

@@ -1,0 +1,135 @@
+"""From shards to batches, the same examples for the same seed and step, also after a restart."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from official.core import input_reader
+
+from official_rethink.common import errors
+from official_rethink.common import files
+from official_rethink.configs import types
+from official_rethink.dataloaders import decoder
+from official_rethink.dataloaders import detection
+
+_SHUFFLE_SALT = 0x5EED
+
+
+def _read_shards(split_file: str) -> Callable[[Any], tf.data.Dataset]:
+    """Returns a reader of serialized records that keeps a split's images alone."""
+    if not split_file:
+        return tf.data.TFRecordDataset
+    image_ids = [str(image_id) for image_id in files.read_json(split_file)['image_ids']]
+    if not image_ids:
+        raise errors.UserError(f"task.train_data.split_file '{split_file}' names no image.")
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(image_ids, tf.ones([len(image_ids)], tf.int64)), 0
+    )
+    return lambda paths: tf.data.TFRecordDataset(paths).filter(
+        lambda record: table.lookup(decoder.source_id(record)) > 0
+    )
+
+
+def _train_dataset(
+    dataset: tf.data.Dataset,
+    parser: detection.DetectionParser,
+    params: types.DataConfig,
+    seed: int,
+    first_step: int,
+    input_context: tf.distribute.InputContext | None,
+) -> tf.data.Dataset:
+    """Augments and batches; example i of the stream always gets the augmentation of (seed, i)."""
+    pipelines = input_context.num_input_pipelines if input_context else 1
+    pipeline_id = input_context.input_pipeline_id if input_context else 0
+    decode = decoder.RecordDecoder().decode
+    salt = seed * 1_000_003 + pipeline_id
+
+    def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
+        return parser.train(decode(record), tf.stack([tf.constant(salt, tf.int64), index]))
+
+    # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
+    skipped = first_step * params.global_batch_size // pipelines
+    dataset = dataset.enumerate().skip(skipped)
+    if isinstance(params, types.PseudoDataConfig) and not params.keep_images_without_boxes:
+        dataset = dataset.filter(lambda index, record: tf.reduce_any(parser.kept(decode(record))))
+    dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    batch = params.global_batch_size
+    return dataset.batch(
+        input_context.get_per_replica_batch_size(batch) if input_context else batch, drop_remainder=True
+    )
+
+
+def read(
+    params: types.DataConfig,
+    output_size: tuple[int, int],
+    seed: int = 0,
+    first_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Reads detection batches.
+
+    Args:
+        params: where the data is and what is done to it.
+        output_size: the network's input height and width.
+        seed: fixes the order of examples and their augmentation.
+        first_step: steps a run has behind it; the stream starts after their examples.
+        input_context: which part of a distributed batch is wanted.
+
+    Returns:
+        Batches of (images uint8 [B, H, W, 3], labels) as `detection.DetectionParser` makes them.
+
+    Raises:
+        UserError: no shard matches `input_path`, or the split file is missing or empty.
+    """
+    if not params.input_path:
+        raise errors.UserError("input_path is ''; name the shards, for example data/train*.")
+    parser = detection.DetectionParser(params, output_size)
+    params = params.replace(seed=seed ^ _SHUFFLE_SALT)
+
+    def batch(dataset: tf.data.Dataset, context: tf.distribute.InputContext | None) -> tf.data.Dataset:
+        if params.is_training:
+            shuffled = dataset.shuffle(params.shuffle_buffer_size, seed=params.seed)
+            return _train_dataset(shuffled, parser, params, seed, first_step, context)
+        size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
+        decode = decoder.RecordDecoder().decode
+        parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
+        return parsed.batch(size, drop_remainder=params.drop_remainder)
+
+    try:
+        # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
+        # that a restart cannot repeat, so that part is ours.
+        reader = input_reader.InputReader(
+            params.replace(shuffle_buffer_size=1),
+            dataset_fn=_read_shards(params.split_file),
+            transform_and_batch_fn=batch,
+        )
+    except ValueError as error:
+        raise errors.UserError(f"input_path '{params.input_path}' matches no file.") from error
+    return reader.read(input_context=input_context)
+
+
+def read_joint(
+    human: types.DataConfig,
+    pseudo: types.PseudoDataConfig,
+    output_size: tuple[int, int],
+    seed: int = 0,
+    first_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Reads joint batches: in each replica's part human examples first, then pseudo examples.
+
+    Args: as `read`, for both kinds.
+
+    Returns:
+        Batches of (images, labels) whose first axis is human batch size + pseudo batch size.
+    """
+    streams = (
+        read(human, output_size, seed, first_step, input_context),
+        # Another seed, so that equal positions of the two streams are augmented differently.
+        read(pseudo, output_size, seed + 500_009, first_step, input_context),
+    )
+
+    def join(left: Any, right: Any) -> Any:
+        return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), left, right)
+
+    return tf.data.Dataset.zip(streams).map(join, num_parallel_calls=1, deterministic=True).prefetch(2)

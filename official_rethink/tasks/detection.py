@@ -1,0 +1,193 @@
+"""The supervised detection task: Model Garden's RetinaNet, targets made in the step, COCO metrics."""
+
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from official.core import base_task
+from official.core import task_factory
+from official.vision.modeling import factory
+from official.vision.ops import preprocess_ops
+
+from official_rethink.configs import detection as configs
+from official_rethink.configs import types
+from official_rethink.dataloaders import reader
+from official_rethink.evaluation import coco
+from official_rethink.losses import detection as losses
+from official_rethink.modeling import anchor_targets
+from official_rethink.modeling import restore
+from official_rethink.tasks import train_step
+
+_DETECTIONS = 'detections'
+
+
+@task_factory.register_task_cls(configs.DetectionTask)
+class DetectionTask(base_task.Task):
+    """Builds model, inputs, losses and metrics of a one-stage detector.
+
+    Attributes:
+        resume_step: steps a resumed run has behind it; set before inputs are built.
+        categories: class id to name, for metrics per class; set by whoever knows the data.
+        detection_listener: called at evaluation with each image's detections; None for nobody.
+    """
+
+    def __init__(self, params: configs.DetectionTask, logging_dir: str | None = None, name: str | None = None):
+        """Args: as Model Garden's task."""
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self.resume_step = 0
+        self.categories: dict[int, str] | None = None
+        self.detection_listener: Any = None
+
+    def build_model(self) -> tf.keras.Model:
+        """Builds the model; every weight is random."""
+        params = self.task_config
+        decay = params.losses.l2_weight_decay
+        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
+        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        input_specs = tf.keras.layers.InputSpec(shape=[None, *params.model.input_size])
+        return factory.build_retinanet(
+            input_specs=input_specs, model_config=params.model, l2_regularizer=regularizer
+        )
+
+    def initialize(self, model: tf.keras.Model) -> None:
+        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
+        if not self.task_config.init_checkpoint:
+            return
+        reports = restore.restore(
+            model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
+        )
+        logging.info('restored %s:\n%s', self.task_config.init_checkpoint, restore.describe(reports))
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """The network's input height and width."""
+        height, width = self.task_config.model.input_size[:2]
+        return height, width
+
+    def build_inputs(
+        self, params: types.DataConfig, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads batches; see `dataloaders/reader.py`."""
+        first_step = self.resume_step if params.is_training else 0
+        return reader.read(params, self.output_size, self.task_config.seed, first_step, input_context)
+
+    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
+        """Normalises uint8 [B, H, W, 3] on the device, as Model Garden does in the pipeline."""
+        return preprocess_ops.normalize_image(images)
+
+    def forward(self, features: tf.Tensor, model: tf.keras.Model) -> Any:
+        """Runs the model in training mode on uint8 images and returns its raw outputs as float32."""
+        outputs = model(self.preprocess(features), training=True)
+        return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), outputs)
+
+    def losses_of(self, outputs: Any, labels: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Returns the named losses of raw outputs against labels, without weight decay."""
+        params = self.task_config
+        targets = anchor_targets.label_anchors(
+            anchor_targets.flatten_anchors(anchor_targets.multilevel_anchors(params.model)),
+            labels['boxes'],
+            labels['classes'],
+            params.matching.match_threshold,
+            params.matching.unmatched_threshold,
+            params.model.detection_generator.box_coder_weights,
+        )
+        return losses.detection_losses(outputs, targets, params.model.num_classes, params.losses)
+
+    def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Returns the step's losses without weight decay, and how many instances it saw."""
+        named = self.losses_of(self.forward(features, model), labels)
+        return {**named, 'instances': tf.reduce_sum(labels['num_instances'])}
+
+    def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
+        """Running means of the losses; in training also the sum of instances seen."""
+        names = ('total_loss', 'cls_loss', 'box_loss', 'model_loss')
+        metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in names]
+        if training:
+            metrics.append(tf.keras.metrics.Sum('instances', dtype=tf.float32))
+        return metrics
+
+    def train_step(
+        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs one supervised step."""
+        return train_step.run(self, inputs, model, optimizer, metrics)
+
+    def predict(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Detects on a batch.
+
+        Args:
+            images: uint8 [B, H, W, 3], resized and padded as in evaluation.
+            image_info: float32 [B, 4, 2], as Model Garden's.
+            model: in inference mode.
+
+        Returns:
+            boxes float32 [B, N, 4] in pixels of the original images, clipped to them; scores float32
+            [B, N]; classes int32 [B, N]; num_detections int32 [B]; and the raw outputs.
+        """
+        anchors = {
+            level: tf.tile(boxes[tf.newaxis], [tf.shape(images)[0], 1, 1, 1])
+            for level, boxes in anchor_targets.multilevel_anchors(self.task_config.model).items()
+        }
+        outputs = model(
+            self.preprocess(images), image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False
+        )
+        scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
+        limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
+        boxes = tf.cast(outputs['detection_boxes'], tf.float32) / scale
+        return {
+            'boxes': tf.clip_by_value(boxes, 0.0, limit),
+            'scores': tf.cast(outputs['detection_scores'], tf.float32),
+            'classes': tf.cast(outputs['detection_classes'], tf.int32),
+            'num_detections': tf.cast(outputs['num_detections'], tf.int32),
+            'raw': {name: outputs[name] for name in ('cls_outputs', 'box_outputs')},
+        }
+
+    def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
+        """Detects on a batch and computes its losses."""
+        images, labels = inputs
+        detections = self.predict(images, labels['image_info'], model)
+        raw = tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), detections.pop('raw'))
+        named = self.losses_of(raw, labels)
+        logs = train_step.update_metrics({**named, 'total_loss': named['model_loss']}, metrics, self.loss)
+        return {self.loss: logs[self.loss], _DETECTIONS: {**detections, 'truth': labels['groundtruths']}}
+
+    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> coco.CocoEvaluator:
+        """Streams one step's detections of all replicas into the evaluator."""
+        evaluator = state or coco.CocoEvaluator(
+            categories=self.categories, per_category=self.task_config.per_category_metrics
+        )
+        per_replica = step_outputs[_DETECTIONS]
+        for replica in range(len(per_replica['scores'])):
+            self._add(evaluator, _local(per_replica, replica))
+        return evaluator
+
+    def _add(self, evaluator: coco.CocoEvaluator, batch: dict[str, Any]) -> None:
+        truth = batch['truth']
+        for row in range(len(batch['scores'])):
+            kept, found = int(truth['num_detections'][row]), int(batch['num_detections'][row])
+            image_id = int(truth['source_id'][row])
+            detections = {name: batch[name][row][:found] for name in ('boxes', 'scores', 'classes')}
+            evaluator.add(
+                image_id=image_id,
+                height=int(truth['height'][row]),
+                width=int(truth['width'][row]),
+                truth_boxes=truth['boxes'][row][:kept],
+                truth_classes=truth['classes'][row][:kept],
+                truth_areas=truth['areas'][row][:kept],
+                truth_is_crowd=truth['is_crowds'][row][:kept],
+                **detections,
+            )
+            if self.detection_listener is not None:
+                self.detection_listener(image_id, detections)
+
+    def reduce_aggregated_logs(self, aggregated_logs: coco.CocoEvaluator, global_step: Any = None) -> dict[str, float]:
+        """Computes the twelve COCO numbers (and AP per class, if asked for)."""
+        del global_step
+        return aggregated_logs.evaluate()
+
+
+def _local(values: Any, replica: int) -> Any:
+    """Takes one replica's arrays out of a dictionary of per-replica tuples."""
+    if isinstance(values, dict):
+        return {name: _local(value, replica) for name, value in values.items()}
+    return values[replica].numpy()

@@ -1,0 +1,92 @@
+"""Evaluating one checkpoint on one data set, with the task's own metrics."""
+
+import os
+from typing import Any
+
+import orbit
+import tensorflow as tf
+
+from official_rethink.common import files
+from official_rethink.configs import types
+from official_rethink.modeling import restore
+
+GALLERY_IMAGES = 16
+
+
+def checkpoint_step(path: str) -> int:
+    """Returns the training step a checkpoint was saved at, -1 if it does not say."""
+    reader = tf.train.load_checkpoint(restore.find_checkpoint(path))
+    key = 'global_step/.ATTRIBUTES/VARIABLE_VALUE'
+    return int(reader.get_tensor(key)) if reader.has_tensor(key) else -1
+
+
+def evaluate(
+    strategy: tf.distribute.Strategy, task: Any, model: tf.keras.Model, data: types.DataConfig
+) -> dict[str, float]:
+    """Runs the whole data set through the model once.
+
+    Args:
+        strategy: how the batches are distributed.
+        task: gives inputs, validation step and aggregation.
+        model: with the weights to measure.
+        data: what is read; read whole, without augmentation.
+
+    Returns:
+        The task's metrics.
+    """
+    data = data.replace(is_training=False, drop_remainder=False)
+    dataset = orbit.utils.make_distributed_dataset(strategy, task.build_inputs, data)
+
+    @tf.function
+    def step(inputs: Any) -> Any:
+        outputs = strategy.run(lambda batch: task.validation_step(batch, model=model), args=(inputs,))
+        return tf.nest.map_structure(strategy.experimental_local_results, outputs)
+
+    state = None
+    for inputs in dataset:
+        state = task.aggregate_logs(state, step(inputs))
+    return task.reduce_aggregated_logs(state)
+
+
+def evaluate_checkpoint(
+    strategy: tf.distribute.Strategy,
+    task: Any,
+    model: tf.keras.Model,
+    checkpoint: str,
+    data: types.DataConfig,
+    output: str,
+) -> dict[str, Any]:
+    """Restores a checkpoint, evaluates it and writes what came out.
+
+    Args:
+        strategy: how the batches are distributed.
+        task: the family's task.
+        model: its model; its weights are replaced.
+        checkpoint: folder or prefix.
+        data: what it is measured on.
+        output: path of the JSON to write; the first images' detections are written beside it, under the
+            same name with '_detections.json', as a list in the order of the shards.
+
+    Returns:
+        {'checkpoint', 'step', 'data', 'metrics'}.
+    """
+    prefix = restore.find_checkpoint(checkpoint)
+    restore.restore(model.checkpoint_items, prefix, 'all')
+    shown: list[dict[str, Any]] = []
+
+    def listen(image_id: int, detections: dict[str, Any]) -> None:
+        if len(shown) < GALLERY_IMAGES:
+            shown.append({'image_id': image_id, **{name: value.tolist() for name, value in detections.items()}})
+
+    task.detection_listener = listen
+    metrics = evaluate(strategy, task, model, data)
+    task.detection_listener = None
+    result = {
+        'checkpoint': os.path.basename(prefix),
+        'step': checkpoint_step(prefix),
+        'data': data.input_path,
+        'metrics': {name: float(value) for name, value in metrics.items()},
+    }
+    files.write_json(output.removesuffix('.json') + '_detections.json', shown)
+    files.write_json(output, result)
+    return result

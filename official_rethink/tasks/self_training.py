@@ -1,0 +1,184 @@
+"""Self-training over any task: one forward pass over a joint batch, two losses, balanced."""
+
+from typing import Any, ClassVar
+
+import tensorflow as tf
+from official.core import base_task
+from official.core import task_factory
+
+from official_rethink.configs import detection as detection_configs
+from official_rethink.configs import types
+from official_rethink.dataloaders import reader
+from official_rethink.losses import self_training
+from official_rethink.tasks import detection
+from official_rethink.tasks import train_step
+
+
+class SelfTrainingTask(base_task.Task):
+    """Holds a base task and trains its model on human and pseudo labels jointly.
+
+    A joint batch holds the human examples first, then the pseudo examples, in fixed numbers, so that
+    batch norm sees both and shapes stay static. The student is evaluated as the base task is.
+    """
+
+    base_task_class: ClassVar[type[detection.DetectionTask]]
+
+    def __init__(self, params: Any, logging_dir: str | None = None, name: str | None = None):
+        """Args: as Model Garden's task."""
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self.base = self.base_task_class(params, logging_dir=logging_dir, name=name)
+        self._balance: self_training.LossBalance | None = None
+
+    @property
+    def resume_step(self) -> int:
+        """Steps a resumed run has behind it."""
+        return self.base.resume_step
+
+    @resume_step.setter
+    def resume_step(self, value: int) -> None:
+        self.base.resume_step = value
+
+    @property
+    def categories(self) -> dict[int, str] | None:
+        """Class id to name."""
+        return self.base.categories
+
+    @categories.setter
+    def categories(self, value: dict[int, str] | None) -> None:
+        self.base.categories = value
+
+    @property
+    def detection_listener(self) -> Any:
+        """Called at evaluation with each image's detections."""
+        return self.base.detection_listener
+
+    @detection_listener.setter
+    def detection_listener(self, value: Any) -> None:
+        self.base.detection_listener = value
+
+    def build_model(self) -> tf.keras.Model:
+        """Builds the base task's model; the loss balance rides on it, so that checkpoints hold it."""
+        model = self.base.build_model()
+        self._balance = self_training.LossBalance(self.task_config.balance)
+        model.loss_balance = self._balance
+        return model
+
+    def initialize(self, model: tf.keras.Model) -> None:
+        """As the base task; the student may start from the teacher's weights."""
+        self.base.initialize(model)
+
+    def build_inputs(
+        self, params: types.DataConfig, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Joint batches in training, the base task's in evaluation."""
+        if not params.is_training:
+            return self.base.build_inputs(params, input_context)
+        return reader.read_joint(
+            params,
+            self.task_config.pseudo_data,
+            self.base.output_size,
+            self.task_config.seed,
+            self.resume_step,
+            input_context,
+        )
+
+    def _human_count(self) -> int:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return self.task_config.train_data.global_batch_size // replicas
+
+    def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Returns human, pseudo and joint losses without weight decay, and statistics of the pseudo labels."""
+        assert self._balance is not None, 'build_model comes first'
+        count = self._human_count()
+        outputs = self.base.forward(features, model)
+
+        def part(values: Any, chosen: slice) -> Any:
+            return tf.nest.map_structure(lambda value: value[chosen], values)
+
+        human_part, pseudo_part = slice(None, count), slice(count, None)
+        human = self.base.losses_of(part(outputs, human_part), part(labels, human_part))
+        pseudo = self.base.losses_of(part(outputs, pseudo_part), part(labels, pseudo_part))
+        balanced = self._balance(human['model_loss'], pseudo['model_loss'])
+        return {
+            **{f'human/{name}': value for name, value in human.items()},
+            **{f'pseudo/{name}': value for name, value in pseudo.items()},
+            **_pseudo_statistics(part(labels, pseudo_part)),
+            'loss_ratio': balanced.ratio,
+            'model_loss': balanced.loss,
+            'instances': tf.reduce_sum(labels['num_instances']),
+        }
+
+    def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
+        """In training the means of both losses, of the balance and of the pseudo labels."""
+        if not training:
+            return self.base.build_metrics(training=False)
+        parts = [
+            f'{origin}/{name}' for origin in ('human', 'pseudo') for name in ('model_loss', 'cls_loss', 'box_loss')
+        ]
+        names = ['total_loss', 'model_loss', *parts, 'loss_ratio', *PSEUDO_STATISTICS]
+        metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in names]
+        return [*metrics, tf.keras.metrics.Sum('instances', dtype=tf.float32)]
+
+    def train_step(
+        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs one joint step."""
+        return train_step.run(self, inputs, model, optimizer, metrics)
+
+    def predict(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """As the base task."""
+        return self.base.predict(images, image_info, model)
+
+    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
+        """As the base task."""
+        return self.base.preprocess(images)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """The network's input height and width."""
+        return self.base.output_size
+
+    def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
+        """As the base task."""
+        return self.base.validation_step(inputs, model, metrics)
+
+    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> Any:
+        """As the base task."""
+        return self.base.aggregate_logs(state, step_outputs)
+
+    def reduce_aggregated_logs(self, aggregated_logs: Any, global_step: Any = None) -> dict[str, float]:
+        """As the base task."""
+        return self.base.reduce_aggregated_logs(aggregated_logs, global_step)
+
+
+PSEUDO_STATISTICS = (
+    'pseudo/boxes_per_image',
+    'pseudo/images_with_boxes',
+    'pseudo/kept_fraction',
+    'pseudo/mean_score',
+)
+
+
+def _pseudo_statistics(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Says what the pseudo labels of a batch were like.
+
+    boxes_per_image counts boxes that train; kept_fraction is their share of all that the store holds
+    for these images (augmentation may lose some too); mean_score is of those over the threshold.
+    """
+    boxes = tf.cast(labels['num_instances'], tf.float32)
+    candidates = tf.reduce_sum(tf.cast(labels['num_candidates'], tf.float32))
+    return {
+        'pseudo/boxes_per_image': tf.reduce_mean(boxes),
+        'pseudo/images_with_boxes': tf.reduce_mean(tf.cast(boxes > 0, tf.float32)),
+        'pseudo/kept_fraction': tf.math.divide_no_nan(tf.reduce_sum(boxes), candidates),
+        'pseudo/mean_score': tf.math.divide_no_nan(
+            tf.reduce_sum(labels['score_sum']), tf.reduce_sum(tf.cast(labels['num_kept'], tf.float32))
+        ),
+    }
+
+
+@task_factory.register_task_cls(detection_configs.SelfTrainingDetectionTask)
+class SelfTrainingDetectionTask(SelfTrainingTask):
+    """Self-training of a one-stage detector."""
+
+    base_task_class = detection.DetectionTask

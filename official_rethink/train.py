@@ -1,0 +1,86 @@
+"""Steps 2 and 4, teacher and student: train or evaluate an experiment with Model Garden's train library.
+
+Example:
+    python -m official_rethink.train --experiment=retinanet_efficientnet_coco \
+        --config_file=configs/quick/retinanet.yaml --mode=train_and_eval --model_dir=runs/teacher
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from official_rethink.common import entry_point
+from official_rethink.common import errors
+
+
+def _parse_flags(argv: Sequence[str]) -> Any:
+    from absl import flags
+    from official.common import flags as model_garden_flags
+
+    if 'model_dir' not in flags.FLAGS:
+        model_garden_flags.define_flags()
+        flags.DEFINE_string(
+            'checkpoint', '', "With --mode=eval: a checkpoint folder or prefix; default <model_dir>'s newest."
+        )
+        flags.DEFINE_string(
+            'eval_output', '', 'With --mode=eval: the JSON to write; default <model_dir>/eval.json.'
+        )
+    if {'--help', '-h', '-help'} & set(argv):
+        print(__doc__)
+        print(flags.FLAGS.main_module_help() or flags.FLAGS.get_help())
+        return None
+    try:
+        rest = flags.FLAGS(['train', *argv])
+    except flags.Error as error:
+        raise errors.UserError(str(error)) from error
+    if len(rest) > 1:
+        raise errors.UserError(f'unexpected argument {rest[1]!r}; settings are given as --name=value.')
+    for name in ('experiment', 'mode', 'model_dir'):
+        if not getattr(flags.FLAGS, name):
+            raise errors.UserError(f'--{name} is missing; see python -m official_rethink.train --help.')
+    return flags.FLAGS
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one training or evaluation; see --help."""
+    flags = _parse_flags(argv)
+    if flags is None:
+        return 0
+    from official_rethink import registry_imports  # noqa: F401
+    from official_rethink.configs import data_checks, parse
+    from official_rethink.tasks import evaluate, runner
+
+    override = ','.join(filter(None, [flags.params_override, f'runtime.tpu={flags.tpu}' if flags.tpu else '']))
+    params = parse.load_experiment(flags.experiment, flags.config_file or (), override)
+    categories = data_checks.validate_data(params)
+    model_dir = flags.model_dir.rstrip('/')
+    runner.prepare_process(params)
+    if flags.mode == 'eval':
+        strategy = runner.build_strategy(params)
+        task = runner.build_task(params, strategy, model_dir)
+        task.categories = categories
+        with strategy.scope():
+            model = task.build_model()
+        output = flags.eval_output or os.path.join(model_dir, 'eval.json')
+        result = evaluate.evaluate_checkpoint(
+            strategy, task, model, flags.checkpoint or model_dir, params.task.validation_data, output
+        )
+        _print_metrics(result['metrics'])
+        return 0
+    with runner.locked(model_dir):
+        runner.save_params(params, model_dir)
+        result = runner.run(params, flags.mode, model_dir, categories)
+    if result:
+        sys.stdout.write(f"best checkpoint (step {result['step']}) on {result['data']}:\n")
+        _print_metrics(result['metrics'])
+    return 0
+
+
+def _print_metrics(metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        sys.stdout.write(f'  {name:<12} {value:.4f}\n')
+
+
+if __name__ == '__main__':
+    entry_point.run(main)
