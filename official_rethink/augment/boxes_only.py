@@ -1,0 +1,59 @@
+"""The operation of AutoAugment v0 that works inside boxes alone: the content of a box slides, the box stays."""
+
+import tensorflow as tf
+
+from official_rethink.augment import resampling
+
+# The reference scales the probability per box down, so that neighbours are not all disturbed.
+PROBABILITY_DIVISOR = 3.0
+
+
+def pick_boxes(boxes: tf.Tensor, size: tf.Tensor, probability: float, seed: tf.Tensor) -> tf.Tensor:
+    """Draws the boxes to work on, in random order.
+
+    Args:
+        boxes: [N, 4].
+        size: int32 [2], the image's height and width.
+        probability: of the operation in the policy, before `PROBABILITY_DIVISOR`.
+        seed: int32 [2].
+
+    Returns:
+        int32 [P, 4]: first row, first column, last row, last column, all inside the image.
+    """
+    draws = tf.random.stateless_uniform([2, tf.shape(boxes)[0]], seed)
+    order = tf.argsort(draws[1])
+    picked = tf.gather(boxes, tf.boolean_mask(order, tf.gather(draws[0], order) < probability / PROBABILITY_DIVISOR))
+    last = tf.tile(size - 1, [2])
+    # Model Garden truncates to pixels and takes the last row and column in.
+    return tf.clip_by_value(tf.cast(picked, tf.int32), 0, last)
+
+
+def translate_y(planes: tf.Tensor, picked: tf.Tensor, pixels: int | tf.Tensor, fill: str, fill_value: tf.Tensor) -> tf.Tensor:
+    """Slides the content of each picked box up by `pixels` (down where negative), one box after the other.
+
+    Args:
+        planes: uint8 [H, W, C]; the image, with masks as further channels if there are any.
+        picked: int32 [P, 4] from `pick_boxes`.
+        pixels: whole pixels.
+        fill: as in `resampling.warp`.
+        fill_value: uint8 [C], shown where content has left.
+    """
+    pixels = tf.cast(pixels, tf.int32)
+
+    def slide(index: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        top, left, bottom, right = tf.unstack(picked[index])
+        band = image[top : bottom + 1]
+        content = band[:, left : right + 1]
+        height = tf.shape(content)[0]
+        rows = tf.range(height) + pixels
+        if fill == 'reflect':
+            content = tf.gather(content, resampling.reflect_index(rows, height), axis=0)
+        else:
+            inside = (rows >= 0) & (rows < height)
+            content = tf.gather(content, tf.clip_by_value(rows, 0, height - 1), axis=0)
+            content = tf.where(inside[:, tf.newaxis, tf.newaxis], content, fill_value)
+        band = tf.concat([band[:, :left], content, band[:, right + 1 :]], axis=1)
+        return index + 1, tf.ensure_shape(tf.concat([image[:top], band, image[bottom + 1 :]], axis=0), planes.shape)
+
+    count = tf.shape(picked)[0]
+    return tf.while_loop(lambda index, _: index < count, slide, (tf.constant(0), planes))[1]

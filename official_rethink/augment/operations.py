@@ -1,0 +1,170 @@
+"""One step of AutoAugment or RandAugment: geometry is folded into a pending transform, colour is applied at once.
+
+Both algorithms are lists of `Choice`s per step and a draw of which one to take; this module carries a choice out.
+A rotation, shear or translation costs nothing here: it joins the pending transform, which the resize to the output
+carries out together with flip, jitter and crop. A colour operation that looks at each pixel alone does not care
+whether it comes before or after the resampling and is applied to the source and to the colour shown beyond the edge.
+An operation that looks at more than one pixel, or at a place, needs the picture the reference gives it, so the
+pending transform is carried out first, at the nearest pixel, exactly as the reference does.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from official_rethink.augment import boxes_only, color, geometry, resampling
+
+MAX_LEVEL = 10.0
+BOX_ONLY_TRANSLATE_CONST = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One operation at one strength.
+
+    Attributes:
+        name: Model Garden's name of it.
+        level: strength in [0, 10].
+        probability: only for operations that draw per box.
+        cutout_const: half the cutout's side at level 10, in pixels.
+        translate_const: shift at level 10, in pixels.
+    """
+
+    name: str
+    level: float
+    probability: float = 1.0
+    cutout_const: float = 100.0
+    translate_const: float = 250.0
+
+
+class Scene(NamedTuple):
+    """An image and what belongs to it between two steps.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        boxes: float32 [N, 4] pixels of `image`, before `pending`.
+        planes: masks, uint8 [N, H, W], before `pending`; or None.
+        pending: 3x3 transform still to be carried out; it keeps the size.
+        beyond: uint8 [1, 1, 3], the colour `pending` shows beyond the image.
+    """
+
+    image: tf.Tensor
+    boxes: tf.Tensor
+    planes: tf.Tensor | None
+    pending: tf.Tensor
+    beyond: tf.Tensor
+
+
+class Draws(NamedTuple):
+    """The randomness of one step: sign is -1 or 1, center [2] in [0, 1), seed int32 [2] for draws per box."""
+
+    sign: tf.Tensor
+    center: tf.Tensor
+    seed: tf.Tensor
+
+
+def start(image: tf.Tensor, boxes: tf.Tensor, planes: tf.Tensor | None) -> Scene:
+    """Returns the scene before the first step."""
+    return Scene(image, boxes, planes, geometry.identity(), tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8)))
+
+
+def settle(scene: Scene, fill: str) -> Scene:
+    """Carries out the pending transform at the nearest pixel."""
+    size = tf.shape(scene.image)[:2]
+
+    def moved() -> Scene:
+        return start(
+            resampling.move_image(scene.image, scene.pending, fill, scene.beyond[0, 0, 0]),
+            geometry.move_boxes(scene.boxes, scene.pending, size),
+            None if scene.planes is None else resampling.move_planes(scene.planes, scene.pending, 0),
+        )
+
+    return tf.cond(geometry.is_identity(scene.pending), lambda: scene, moved)
+
+
+def enhance_factor(level: float) -> float:
+    """Returns the blending factor of Color, Contrast, Brightness and Sharpness, 0.1 to 1.9."""
+    return level / MAX_LEVEL * 1.8 + 0.1
+
+
+def whole(level: float, multiplier: float) -> int:
+    """Returns the level as a whole number up to `multiplier`, cut as the reference cuts it."""
+    return int(level / MAX_LEVEL * multiplier)
+
+
+# Rotations, shears, translations: (choice, sign, size) -> transform.
+GEOMETRIC: dict[str, Callable[[Choice, tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    'Rotate_BBox': lambda c, sign, size: geometry.rotation(c.level / MAX_LEVEL * 30.0 * sign, size),
+    'ShearX_BBox': lambda c, sign, _: geometry.shear_x(c.level / MAX_LEVEL * 0.3 * sign),
+    'ShearY_BBox': lambda c, sign, _: geometry.shear_y(c.level / MAX_LEVEL * 0.3 * sign),
+    'TranslateX_BBox': lambda c, sign, _: geometry.translation(0.0, c.level / MAX_LEVEL * c.translate_const * sign),
+    'TranslateY_BBox': lambda c, sign, _: geometry.translation(c.level / MAX_LEVEL * c.translate_const * sign, 0.0),
+}
+
+# Each pixel alone: (image, choice, number of pixels in the image) -> image. Applied to the colour beyond as well.
+POINTWISE: dict[str, Callable[[tf.Tensor, Choice, tf.Tensor], tf.Tensor]] = {
+    'Invert': lambda image, _, __: color.invert(image),
+    'Posterize': lambda image, c, _: color.posterize(image, whole(c.level, 4)),
+    'Solarize': lambda image, c, _: color.solarize(image, whole(c.level, 256)),
+    'SolarizeAdd': lambda image, c, _: color.solarize_add(image, whole(c.level, 110)),
+    'Color': lambda image, c, _: color.color(image, enhance_factor(c.level)),
+    'Contrast': lambda image, c, pixels: color.contrast(image, enhance_factor(c.level), pixels),
+    'Brightness': lambda image, c, _: color.brightness(image, enhance_factor(c.level)),
+}
+
+# More than one pixel, or a place in the picture: (image, choice, draws) -> image.
+SETTLED: dict[str, Callable[[tf.Tensor, Choice, Draws], tf.Tensor]] = {
+    'AutoContrast': lambda image, _, __: color.auto_contrast(image),
+    'Equalize': lambda image, _, __: color.equalize(image),
+    'Sharpness': lambda image, c, _: color.sharpness(image, enhance_factor(c.level)),
+    'Cutout': lambda image, c, draws: color.cutout(image, whole(c.level, c.cutout_const), draws.center),
+}
+
+
+def apply(scene: Scene, choice: Choice, draws: Draws, fill: str, step: int) -> Scene:
+    """Carries out one choice; `step` counts from 0, and at 0 nothing can be pending."""
+    size = tf.shape(scene.image)[:2]
+    if choice.name in GEOMETRIC:
+        if step > 1:
+            # What an earlier step showed beyond the image has been coloured since; what this one shows has not.
+            scene = tf.cond(
+                tf.reduce_all(tf.equal(scene.beyond, color.GREY)), lambda: scene, lambda: settle(scene, fill)
+            )
+        added = GEOMETRIC[choice.name](choice, draws.sign, size)
+        return scene._replace(pending=scene.pending @ added)
+    if choice.name in POINTWISE:
+        operation, pixels = POINTWISE[choice.name], tf.cast(size[0] * size[1], tf.float32)
+        beyond = operation(scene.beyond, choice, pixels) if step else scene.beyond
+        return scene._replace(image=operation(scene.image, choice, pixels), beyond=beyond)
+    if step:
+        scene = settle(scene, fill)
+    if choice.name == 'TranslateY_Only_BBoxes':
+        return _slide_in_boxes(scene, choice, draws, fill)
+    return scene._replace(image=SETTLED[choice.name](scene.image, choice, draws))
+
+
+def _slide_in_boxes(scene: Scene, choice: Choice, draws: Draws, fill: str) -> Scene:
+    pixels = choice.level / MAX_LEVEL * BOX_ONLY_TRANSLATE_CONST * draws.sign
+    picked = boxes_only.pick_boxes(scene.boxes, tf.shape(scene.image)[:2], choice.probability, draws.seed)
+    grey = tf.fill([3], tf.constant(color.GREY, tf.uint8))
+    if scene.planes is None:
+        return scene._replace(image=boxes_only.translate_y(scene.image, picked, pixels, fill, grey))
+    # Masks slide with the pixels they belong to.
+    channels = tf.concat([scene.image, tf.transpose(scene.planes, [1, 2, 0])], axis=2)
+    fill_value = tf.concat([grey, tf.zeros([tf.shape(scene.planes)[0]], tf.uint8)], axis=0)
+    channels = boxes_only.translate_y(channels, picked, pixels, fill, fill_value)
+    planes = tf.ensure_shape(tf.transpose(channels[..., 3:], [2, 0, 1]), scene.planes.shape)
+    return scene._replace(image=tf.ensure_shape(channels[..., :3], scene.image.shape), planes=planes)
+
+
+def apply_one_of(
+    scene: Scene, choices: Sequence[Choice], index: tf.Tensor, draws: Draws, fill: str, step: int
+) -> Scene:
+    """Carries out `choices[index]`; any other index changes nothing."""
+
+    def branch(choice: Choice) -> Callable[[], Scene]:
+        return lambda: apply(scene, choice, draws, fill, step)
+
+    return tf.switch_case(index, [branch(choice) for choice in choices], default=lambda: scene)

@@ -1,0 +1,145 @@
+"""Augmentation of one image with boxes and masks, from the source's size to the network's.
+
+Order as in the released code: AutoAugment or RandAugment, flip, resize by a random scale, crop, pad. Nothing keeps
+state: the same seed gives the same pixels, eagerly and inside tf.data.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from official_rethink.augment import autoaugment, geometry, operations, policies, randaugment, resampling
+
+
+class Augmented(NamedTuple):
+    """What `augment` gives.
+
+    Attributes:
+        image: uint8 [output_h, output_w, 3], padded with the mean pixel at the bottom and right.
+        boxes: float32 [K, 4] y1 x1 y2 x2 in pixels of `image`, none empty.
+        keep: int32 [K], which of the instances given these are.
+        masks: uint8 [K, output_h, output_w], or None if none were given. A mask may be empty though its box is not.
+        image_info: float32 [4, 2], Model Garden's: original size, desired size, scale, offset.
+    """
+
+    image: tf.Tensor
+    boxes: tf.Tensor
+    keep: tf.Tensor
+    masks: tf.Tensor | None
+    image_info: tf.Tensor
+
+
+def augment(
+    image: tf.Tensor,
+    boxes: tf.Tensor,
+    output_size: tuple[int, int],
+    policy: policies.Policy,
+    seed: tf.Tensor,
+    masks: tf.Tensor | None = None,
+    padded_size: tuple[int, int] | None = None,
+) -> Augmented:
+    """Augments one image and its instances.
+
+    Args:
+        image: uint8 [H, W, 3].
+        boxes: float32 [N, 4] y1 x1 y2 x2 in pixels; N may be 0.
+        output_size: height and width the jitter refers to and the crop keeps at most.
+        policy: from `policies.get_policy`.
+        seed: int32 [2]; equal seeds give equal results.
+        masks: uint8 [N, H, W], 1 on the instance, or None.
+        padded_size: height and width of the result, where the network needs more than `output_size`.
+    """
+    image = _checked(image)
+    boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
+    scene = operations.start(image, boxes, masks)
+    distort_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+    if policy.autoaugment:
+        scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed)
+    elif policy.randaugment_layers:
+        layers, magnitude = policy.randaugment_layers, policy.randaugment_magnitude
+        scene = randaugment.distort(scene, layers, magnitude, policy.fill, distort_seed)
+    draws = tf.random.stateless_uniform([4], seed)
+    flip = draws[0] < policy.flip_probability
+    scale = policy.scale_min + draws[1] * (policy.scale_max - policy.scale_min)
+    return place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill)
+
+
+def place(
+    scene: operations.Scene,
+    output_size: tuple[int, int],
+    padded_size: tuple[int, int],
+    flip: tf.Tensor,
+    scale: tf.Tensor,
+    crop: tf.Tensor,
+    fill: str,
+) -> Augmented:
+    """Carries out what is pending together with flip, resize and crop, and pads.
+
+    Args:
+        scene: what the steps so far have left.
+        output_size: as in `augment`.
+        padded_size: as in `augment`.
+        flip: bool scalar.
+        scale: float scalar, size of the resized image relative to the largest that fits `output_size`.
+        crop: float [2] in [0, 1), where the crop lies in the room it has.
+        fill: the policy's.
+    """
+    size = tf.shape(scene.image)[:2]
+    scaled_size, offset, content, image_info = _layout(size, output_size, scale, crop)
+    image = resampling.place_image(
+        scene.image, scene.pending, scaled_size, offset, content, flip, fill, scene.beyond[0, 0, 0]
+    )
+    boxes = geometry.move_boxes(scene.boxes, scene.pending, size)
+    boxes = geometry.place_boxes(boxes, size, scaled_size, offset, flip, tf.constant(output_size))
+    keep = geometry.non_empty(boxes)
+    planes = scene.planes
+    if planes is not None:
+        planes = resampling.place_planes(
+            tf.gather(planes, keep), scene.pending, scaled_size, offset, content, flip, 0, padded_size
+        )
+    return Augmented(resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info)
+
+
+def resize_and_pad(
+    image: tf.Tensor, output_size: tuple[int, int], padded_size: tuple[int, int] | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Resizes an image to the largest that fits `output_size`, for evaluation; nothing is drawn.
+
+    Args:
+        image: uint8 [H, W, 3].
+        output_size: height and width to fit.
+        padded_size: height and width of the result, `output_size` if None.
+
+    Returns:
+        uint8 [padded_h, padded_w, 3] and image_info float32 [4, 2], as in `Augmented`.
+    """
+    image = _checked(image)
+    layout = _layout(tf.shape(image)[:2], output_size, tf.constant(1.0), tf.zeros([2]))
+    scaled_size, _, _, image_info = layout
+    resized = resampling.to_uint8(tf.image.resize(image, scaled_size))
+    return resampling.pad(resized, padded_size or output_size), image_info
+
+
+def _layout(
+    size: tf.Tensor, output_size: tuple[int, int], scale: tf.Tensor, crop: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns size after the resize, crop offset, size after the crop (int32 [2] each), and image_info.
+
+    The rounding is that of Model Garden's resize_and_crop_image.
+    """
+    original = tf.cast(size, tf.float32)
+    desired = tf.constant(output_size, tf.float32)
+    ratio = tf.reduce_min(tf.round(scale * desired) / original)
+    # Very long images would shrink to nothing on their short side.
+    scaled = tf.maximum(tf.round(original * ratio), 1.0)
+    offset = tf.floor(tf.maximum(scaled - desired, 0.0) * crop)
+    content = tf.minimum(scaled - offset, desired)
+    image_info = tf.stack([original, desired, scaled / original, offset])
+    return tf.cast(scaled, tf.int32), tf.cast(offset, tf.int32), tf.cast(content, tf.int32), image_info
+
+
+def _checked(image: tf.Tensor) -> tf.Tensor:
+    image = tf.convert_to_tensor(image)
+    if image.dtype != tf.uint8:
+        raise ValueError(f'image has type {image.dtype.name}; allowed: uint8, values from 0 to 255.')
+    return tf.ensure_shape(image, [None, None, 3])
