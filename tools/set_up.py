@@ -78,14 +78,14 @@ def install(kind: str, environment: str) -> None:
     python = os.path.join(environment, 'bin', 'python')
     pip = [python, '-m', 'pip', '--disable-pip-version-check', '--no-input']
     # Without resolution the locks alone decide; without build isolation nothing unpinned is fetched to build.
-    from_lock = [*pip, 'install', '--quiet', '--require-hashes', '--no-deps', '--no-compile']
+    from_lock = [*pip, 'install', '-qq', '--require-hashes', '--no-deps', '--no-compile']
     from_lock += ['--use-pep517', '--no-build-isolation']
     build_lock, lock = os.path.join(ROOT, BUILD_LOCK), os.path.join(ROOT, LOCKS[kind])
     subprocess.run([*from_lock, '-r', build_lock], check=True)
     subprocess.run([*from_lock, '-r', lock], check=True)
     leftovers = sorted(locked_names(build_lock) - locked_names(lock))
     if leftovers:
-        subprocess.run([*pip, 'uninstall', '--quiet', '--yes', *leftovers], check=True)
+        subprocess.run([*pip, 'uninstall', '-qq', '--yes', *leftovers], check=True)
     subprocess.run([*pip, 'check'], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -131,8 +131,8 @@ def main(argv: list[str]) -> int:
         except subprocess.CalledProcessError as error:
             command = ' '.join(map(str, error.cmd))
             print(
-                f'Set-up stopped: `{command}` ended with {error.returncode}; its message is above. Is the package '
-                'registry reachable, and is there space for 2.5 GB? Call again to start anew.',
+                f'Set-up stopped: `{command}` ended with {error.returncode}; its message is above. Is the '
+                'package registry reachable, and is there space for 2.5 GB? Call again to start anew.',
                 file=sys.stderr,
             )
             return 1

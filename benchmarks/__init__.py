@@ -1,0 +1,1 @@
+"""Side-by-side measurements against the reference implementations; each one gives a ratio."""
