@@ -12,8 +12,6 @@ from official.modeling.hyperparams import params_dict
 
 from official_rethink.common import errors
 
-Config = hyperparams.Config
-
 
 class Where:
     """Says where a key was set."""
@@ -50,15 +48,15 @@ def arms(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def config_class(annotation: Any) -> type[Config] | None:
+def config_class(annotation: Any) -> type[hyperparams.Config] | None:
     """The config class a field may hold, if it is annotated with one."""
     for arm in arms(annotation):
-        if isinstance(arm, type) and issubclass(arm, Config):
+        if isinstance(arm, type) and issubclass(arm, hyperparams.Config):
             return arm
     return None
 
 
-def item_class(annotation: Any) -> type[Config] | None:
+def item_class(annotation: Any) -> type[hyperparams.Config] | None:
     """The config class of the items, if the annotation is a sequence of configs."""
     for arm in arms(annotation):
         if _is_sequence(arm) and typing.get_args(arm):
@@ -124,7 +122,7 @@ def _arm_words(arm: Any) -> str:
         return ', '.join(map(repr, items))
     if _is_sequence(arm):
         return f'a list of ({words(items[0])})' if items else 'a list'
-    if isinstance(arm, type) and issubclass(arm, Config):
+    if isinstance(arm, type) and issubclass(arm, hyperparams.Config):
         return f'keys and values ({", ".join(annotations(arm)) or "none"})'
     return 'keys and values'
 

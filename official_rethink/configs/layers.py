@@ -44,7 +44,7 @@ _Loader.add_implicit_resolver(
     re.compile(r'^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$'),
     list('-+0123456789.'),
 )
-_Loader.add_constructor('tag:yaml.org,2002:python/tuple', lambda loader, node: loader.construct_sequence(node))
+_Loader.add_constructor('tag:yaml.org,2002:python/tuple', _Loader.construct_yaml_seq)  # type: ignore[type-var]
 
 
 def read_file(path: str) -> Layer:
@@ -61,7 +61,9 @@ def read_file(path: str) -> Layer:
         with io.gfile.GFile(path, 'rb') as handle:
             text = handle.read().decode('utf-8')
     except UnicodeDecodeError as error:
-        raise errors.UserError(f"'{path}' is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+        raise errors.UserError(
+            f"'{path}' is not UTF-8 text: {error.reason} at byte {error.start}."
+        ) from error
     return _parse(text, path)
 
 
@@ -99,7 +101,9 @@ def _collect_places(node: yaml.Node, key: str, name: str, places: dict[str, str]
                 raise errors.UserError(f'{place}: a key has to be a name.')
             child = f'{key}.{key_node.value}' if key else key_node.value
             if key_node.value in seen:
-                raise errors.UserError(f"{place}: the key '{child}' is written twice; the first would be lost.")
+                raise errors.UserError(
+                    f"{place}: the key '{child}' is written twice; the first would be lost."
+                )
             seen.add(key_node.value)
             places[child] = place
             _collect_places(value_node, child, name, places)
@@ -129,8 +133,8 @@ def read_override(text: str) -> Layer:
         found = _NAME.match(piece)
         if not found:
             raise errors.UserError(
-                f"{OVERRIDE_FLAG}: '{piece.strip()}' is not key=value; pairs are separated by commas, and lists "
-                'are written in brackets: key=[a,b].'
+                f"{OVERRIDE_FLAG}: '{piece.strip()}' is not key=value; pairs are separated by commas, and "
+                'lists are written in brackets: key=[a,b].'
             )
         key, index = found.group(1), found.group(2)
         _put(values, key, _scalar(piece[found.end() :].strip()), index)
@@ -139,8 +143,8 @@ def read_override(text: str) -> Layer:
         item = _get(values, key)
         if isinstance(item, list) and _MISSING in item:
             raise errors.UserError(
-                f'{OVERRIDE_FLAG}: {key}[{item.index(_MISSING)}] is missing; a list given by index is replaced as a '
-                'whole, so all its items are needed.'
+                f'{OVERRIDE_FLAG}: {key}[{item.index(_MISSING)}] is missing; a list given by index is '
+                'replaced as a whole, so all its items are needed.'
             )
     return Layer(values, places, OVERRIDE_FLAG)
 
@@ -194,7 +198,9 @@ def _put(values: dict[str, Any], key: str, value: Any, index: str | None) -> Non
     for part in parents:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise errors.UserError(f"{OVERRIDE_FLAG}: '{part}' of '{key}' is given a value and keys below it.")
+            raise errors.UserError(
+                f"{OVERRIDE_FLAG}: '{part}' of '{key}' is given a value and keys below it."
+            )
     if index is None:
         if last in node:
             raise errors.UserError(f"{OVERRIDE_FLAG}: '{key}' is given twice.")

@@ -46,9 +46,7 @@ def experiments() -> dict[str, str]:
     }
 
 
-def load_experiment(
-    experiment: str, config_files: Sequence[str] = (), params_override: str = ''
-) -> Any:
+def load_experiment(experiment: str, config_files: Sequence[str] = (), params_override: str = '') -> Any:
     """Returns an experiment's config: factory, then files in order, then the override; locked.
 
     Raises:
@@ -116,7 +114,9 @@ def _leaves(config: Any) -> dict[str, Any]:
     return {key: value for key, value, _ in checks.walk(config)}
 
 
-def _apply(config: Any, values: Mapping[Any, Any], prefix: str, layer: layers.Layer, placed: dict[str, str]) -> None:
+def _apply(
+    config: Any, values: Mapping[Any, Any], prefix: str, layer: layers.Layer, placed: dict[str, str]
+) -> None:
     """Writes a layer's values into a config; no key may be new, no value of another type."""
     hints = checks.annotations(config)
     names = checks.fields(config)
@@ -125,7 +125,8 @@ def _apply(config: Any, values: Mapping[Any, Any], prefix: str, layer: layers.La
         place = layer.place(key)
         if name not in names:
             raise _unknown_key(config, str(name), prefix, place)
-        config.__dict__[name] = _converted(config.__dict__[name], value, hints.get(name, Any), key, layer, placed)
+        current, annotation = config.__dict__[name], hints.get(name, Any)
+        config.__dict__[name] = _converted(current, value, annotation, key, layer, placed)
 
 
 def _unknown_key(config: Any, name: str, prefix: str, place: str) -> errors.UserError:
@@ -225,6 +226,6 @@ def _check_one_of(value: Any, key: str, sources: Mapping[str, str], order: Mappi
         if branch != chosen and index >= chosen_in:
             raise errors.UserError(
                 f'{set_key} is set in {sources[set_key]}, but {type_key} is {chosen!r} '
-                f"(set in {sources.get(type_key, FACTORY)}), so it would have no effect; set {type_key} to '{branch}' "
-                'as well, or leave the key out.'
+                f'(set in {sources.get(type_key, FACTORY)}), so it would have no effect; set {type_key} to '
+                f"'{branch}' as well, or leave the key out."
             )

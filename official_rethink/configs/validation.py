@@ -3,37 +3,43 @@
 from collections.abc import Mapping
 from typing import Any
 
-from official_rethink.configs import checks
+import numpy as np
+from official.modeling import hyperparams
+
+from official_rethink.common import errors
+from official_rethink.configs import checks, metrics, validation_data, validation_model
+
+_DTYPES = ('float32', 'float16', 'bfloat16')
+_STRATEGIES = ('off', 'one_device', 'mirrored', 'multi_worker_mirrored', 'parameter_server', 'tpu')
+_INTERVALS = (
+    'train_steps',
+    'validation_interval',
+    'checkpoint_interval',
+    'summary_interval',
+    'steps_per_loop',
+)
+# Fields of a schedule that default to None and may stay so.
+_OPTIONAL_FIELDS = ('staircase',)
 
 
 def validate_schedule(params: Any, sources: Mapping[str, str] | None = None) -> None:
-    """Checks what steps and learning rates are derived from."""
+    """Checks what steps and learning rates are derived from; runs before they are."""
     rules = checks.Rules(params, checks.Where(sources))
     rules.positive('task.train_data.global_batch_size')
-    name = 'trainer.schedule.'
-    rules.positive(*(name + key for key in ('base_batch_size', 'base_train_steps', 'train_epochs', 'train_examples')))
+    name, schedule = 'trainer.schedule.', params.trainer.schedule
+    lengths = ('base_batch_size', 'base_train_steps', 'train_epochs', 'train_examples')
+    rules.positive(*(name + key for key in lengths))
     rules.positive(name + 'base_learning_rate', name + 'evaluations', name + 'stepwise_factor')
-    rules.at_least(0, name + 'base_warmup_steps')
+    rules.at_least(0, name + 'base_warmup_steps', *(f'trainer.{key}' for key in _INTERVALS))
     rules.share(name + 'warmup_factor')
     rules.choice(name + 'decay', ('cosine', 'stepwise', 'constant'))
-    drops = params.trainer.schedule.stepwise_boundaries
+    drops = schedule.stepwise_boundaries
     if any(not 0 < drop < 1 for drop in drops) or list(drops) != sorted(set(drops)):
-        raise rules.fail(name + 'stepwise_boundaries', 'increasing shares of the length, each over 0 and under 1')
-    if params.trainer.schedule.decay == 'stepwise' and not drops:
+        raise rules.fail(
+            name + 'stepwise_boundaries', 'increasing shares of the length, each over 0 and under 1'
+        )
+    if schedule.decay == 'stepwise' and not drops:
         raise rules.fail(name + 'stepwise_boundaries', "at least one share when decay is 'stepwise'")
-    rules.at_least(
-        0,
-        *(
-            'trainer.' + key
-            for key in (
-                'train_steps',
-                'validation_interval',
-                'checkpoint_interval',
-                'summary_interval',
-                'steps_per_loop',
-            )
-        ),
-    )
 
 
 def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:
@@ -48,5 +54,129 @@ def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:
     """
     where = checks.Where(sources)
     checks.check_types(params, where)
+    validate_schedule(params, sources)
     rules = checks.Rules(params, where)
-    rules.choice('runtime.mixed_precision_dtype', ('float32', 'float16', 'bfloat16'))
+    _check_runtime(rules)
+    _check_trainer(rules)
+    _check_optimization(rules)
+    validation_model.check(rules)
+    validation_data.check(rules)
+
+
+validate_data = validation_data.validate_data
+
+
+def validate_runtime(params: Any, num_replicas: int, sources: Mapping[str, str] | None = None) -> None:
+    """Checks that every batch can be shared out evenly over the replicas.
+
+    Raises:
+        UserError: a global batch size is no multiple of `num_replicas`; names the nearest that are.
+    """
+    rules = checks.Rules(params, checks.Where(sources))
+    for part in validation_data.parts(params.task):
+        key = f'task.{part}.global_batch_size'
+        size = rules.value(key)
+        if size % num_replicas:
+            below, above = size // num_replicas * num_replicas, -(-size // num_replicas) * num_replicas
+            near = f'{below} or {above}' if below else str(above)
+            raise rules.fail(key, f'a multiple of the {num_replicas} replicas, such as {near}')
+
+
+def _check_runtime(rules: checks.Rules) -> None:
+    rules.choice('runtime.mixed_precision_dtype', _DTYPES)
+    rules.choice('runtime.distribution_strategy', _STRATEGIES)
+    rules.at_least(0, 'runtime.num_gpus')
+    scale = rules.value('runtime.loss_scale')
+    if scale is not None and (scale <= 0 if not isinstance(scale, str) else scale != 'dynamic'):
+        raise rules.fail('runtime.loss_scale', "a number over 0, 'dynamic' or null")
+
+
+def _check_trainer(rules: checks.Rules) -> None:
+    trainer, name = rules.config.trainer, 'trainer.'
+    rules.at_least(1, *(name + key for key in (*_INTERVALS, 'max_to_keep')))
+    rules.positive(name + 'loss_upper_bound')
+    steps = rules.value(name + 'validation_steps')
+    if steps != -1 and steps < 1:
+        raise rules.fail(name + 'validation_steps', '1 or more, or -1 for all validation examples')
+    if trainer.summary_interval % trainer.steps_per_loop:
+        raise rules.fail(
+            name + 'summary_interval',
+            f'a multiple of trainer.steps_per_loop, which is {trainer.steps_per_loop}',
+        )
+    rules.choice(name + 'best_checkpoint_metric_comp', ('higher', 'lower'))
+    if trainer.best_checkpoint_export_subdir:
+        _check_best_metric(rules)
+
+
+def _check_best_metric(rules: checks.Rules) -> None:
+    """Model Garden would export a 'best' checkpoint once and fail at the second evaluation."""
+    key = 'trainer.best_checkpoint_eval_metric'
+    name = rules.value(key)
+    per_class = rules.config.task.per_category_metrics and name.startswith('PerCategory/')
+    if not per_class:
+        rules.choice(key, [*metrics.coco_metric_names(), *metrics.LOSSES])
+    comparison = 'trainer.best_checkpoint_metric_comp'
+    needed = 'lower' if name in metrics.LOSSES else 'higher'
+    if rules.value(comparison) != needed:
+        raise rules.fail(comparison, f"'{needed}' for the metric {name}")
+
+
+def _check_optimization(rules: checks.Rules) -> None:
+    name = 'trainer.optimizer_config.'
+    config = rules.config.trainer.optimizer_config
+    for part in ('optimizer', 'learning_rate', 'warmup'):
+        chosen, branches = getattr(config, part).type, checks.fields(getattr(config, part))
+        rules.choice(f'{name}{part}.type', [branch for branch in branches if branch != 'type'])
+        if chosen is None and part != 'warmup':
+            raise errors.unknown_name(
+                f'{name}{part}.type', None, branches, rules.where(f'{name}{part}.type')
+            )
+    _check_optimizer(rules, f'{name}optimizer.{config.optimizer.type}.', config.optimizer.get())
+    rate = config.learning_rate
+    _check_learning_rate(rules, f'{name}learning_rate.{rate.type}.', rate.get())
+    if config.warmup.type is not None:
+        key = f'{name}warmup.{config.warmup.type}.'
+        _require(rules, key, 'warmup_steps')
+        rules.positive(key + 'warmup_steps')
+    if config.ema is not None:
+        rules.share(name + 'ema.average_decay')
+
+
+def _check_optimizer(rules: checks.Rules, name: str, config: hyperparams.Config) -> None:
+    names = checks.fields(config)
+    below_one = ('momentum', 'beta_1', 'beta_2', 'rho')
+    rules.below_one(*(name + field for field in below_one if field in names))
+    positive = ('clipnorm', 'clipvalue', 'global_clipnorm', 'epsilon')
+    rules.positive(*(name + field for field in positive if field in names))
+    clips = [field for field in positive[:3] if field in names and getattr(config, field) is not None]
+    if len(clips) > 1:
+        raise rules.fail(name + clips[1], f'null, since {clips[0]} is set and only one clipping applies')
+
+
+def _require(rules: checks.Rules, branch: str, field: str) -> None:
+    """Raises if a field of the chosen branch 'a.b.kind.' of a one-of is not set."""
+    if rules.value(branch + field) is None:
+        group, kind = branch[:-1].rsplit('.', 1)
+        raise errors.UserError(
+            f"{branch}{field} is not set, but {group}.type is '{kind}' (set in {rules.where(group + '.type')}) and "
+            'needs it. Set it, or leave the type out to have everything derived from trainer.schedule.'
+        )
+
+
+def _check_learning_rate(rules: checks.Rules, name: str, config: hyperparams.Config) -> None:
+    """What a schedule chosen by hand needs; one derived from trainer.schedule has it all."""
+    for field in checks.fields(config):
+        if field not in _OPTIONAL_FIELDS:
+            _require(rules, name, field)
+    names = checks.fields(config)
+    rates = ('initial_learning_rate', 'learning_rate', 'end_learning_rate')
+    rules.at_least(0, *(name + field for field in (*rates, 'alpha') if field in names))
+    rules.positive(*(name + field for field in ('decay_steps', 'total_decay_steps') if field in names))
+    if 'boundaries' in names:
+        boundaries, values = list(config.boundaries), list(config.values)
+        if any(np.diff(boundaries) <= 0) or any(step < 0 for step in boundaries):
+            raise rules.fail(name + 'boundaries', 'increasing steps')
+        # step_cosine_with_offset decays to 0 after its last boundary, so it needs no value for that part.
+        needed = len(boundaries) + (0 if 'step_cosine' in name else 1)
+        if len(values) != needed:
+            raise rules.fail(name + 'values', f'{needed} values for the {len(boundaries)} boundaries')

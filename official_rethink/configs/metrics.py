@@ -1,0 +1,11 @@
+"""Names of the metrics that evaluations report, for configs that choose a best checkpoint by one."""
+
+
+def coco_metric_names(max_detections: int = 100) -> list[str]:
+    """COCO's twelve numbers under Model Garden's names."""
+    precisions = ['AP', 'AP50', 'AP75', 'APs', 'APm', 'APl']
+    return precisions + ['ARmax1', 'ARmax10', f'ARmax{max_detections}', 'ARs', 'ARm', 'ARl']
+
+
+# The running means that DetectionTask reports beside COCO's numbers.
+LOSSES = ('total_loss', 'cls_loss', 'box_loss', 'model_loss')

@@ -1,0 +1,158 @@
+"""Ranges and choices of a detector's model and losses."""
+
+from official.vision.modeling.backbones import efficientnet, resnet, spinenet, spinenet_mobile
+
+from official_rethink.common import errors
+from official_rethink.configs import checks
+
+_MODEL = 'task.model.'
+_NMS_VERSIONS = ('v1', 'v2', 'batched')
+# SpineNet's blocks reach down to this level whatever levels it gives out.
+_SPINENET_DEEPEST_LEVEL = 7
+_SPINENETS = ('spinenet', 'spinenet_mobile')
+_MODEL_IDS = {
+    'resnet': [str(name) for name in resnet.RESNET_SPECS],
+    'efficientnet': list(efficientnet.SCALING_MAP),
+    'spinenet': list(spinenet.SCALING_MAP),
+    'spinenet_mobile': list(spinenet_mobile.SCALING_MAP),
+}
+_ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
+
+
+def check(rules: checks.Rules) -> None:
+    """Checks model, losses and what is restored."""
+    _check_levels(rules)
+    _check_backbone(rules)
+    _check_decoder(rules)
+    _check_head(rules)
+    _check_detections(rules)
+    _check_losses(rules)
+    _check_restored_modules(rules)
+
+
+def _check_levels(rules: checks.Rules) -> None:
+    model = rules.config.task.model
+    if model.num_classes < 2:
+        raise rules.fail(_MODEL + 'num_classes', '2 or more: the highest class id + 1, background included')
+    rules.at_least(2, _MODEL + 'min_level')
+    if model.max_level < model.min_level:
+        raise rules.fail(_MODEL + 'max_level', f'at least task.model.min_level, which is {model.min_level}')
+    size, key = list(model.input_size), _MODEL + 'input_size'
+    if len(size) != 3 or size[2] != 3 or min(size) < 1:
+        raise rules.fail(key, '[height, width, 3]')
+    deepest = model.max_level
+    if model.backbone.type in _SPINENETS:
+        deepest = max(deepest, _SPINENET_DEEPEST_LEVEL)
+    stride = 2**deepest
+    for side in size[:2]:
+        if side % stride:
+            below, above = side // stride * stride, -(-side // stride) * stride
+            near = f'{below} or {above}' if below else str(above)
+            raise rules.fail(
+                key,
+                f'sides that are multiples of {stride} (level {deepest}), such as {near} instead of {side}',
+            )
+
+
+def _check_backbone(rules: checks.Rules) -> None:
+    model, name = rules.config.task.model, _MODEL + 'backbone.'
+    kind = model.backbone.type
+    if kind is None:
+        branches = [branch for branch in checks.fields(model.backbone) if branch != 'type']
+        raise errors.unknown_name(name + 'type', None, branches, rules.where(name + 'type'))
+    branch = f'{name}{kind}.'
+    names = checks.fields(model.backbone.get())
+    if kind in _MODEL_IDS:
+        key = branch + 'model_id'
+        if str(rules.value(key)) not in _MODEL_IDS[kind]:
+            raise errors.unknown_name(key, rules.value(key), _MODEL_IDS[kind], rules.where(key))
+    rules.below_one(*(branch + field for field in ('stochastic_depth_drop_rate',) if field in names))
+    rules.share(*(branch + field for field in ('se_ratio',) if field in names))
+    if kind in _SPINENETS:
+        for field in ('min_level', 'max_level'):
+            level = getattr(model, field)
+            if rules.value(branch + field) != level:
+                raise rules.fail(branch + field, f'{level}, as {_MODEL}{field}')
+        if model.max_level > _SPINENET_DEEPEST_LEVEL:
+            raise rules.fail(_MODEL + 'max_level', f'at most {_SPINENET_DEEPEST_LEVEL} with SpineNet')
+    _check_norm(rules, kind)
+
+
+def _check_norm(rules: checks.Rules, backbone: str) -> None:
+    name = _MODEL + 'norm_activation.'
+    rules.choice(name + 'activation', ('relu', 'swish') if backbone in _SPINENETS else _ACTIVATIONS)
+    rules.below_one(name + 'norm_momentum')
+    rules.positive(name + 'norm_epsilon')
+
+
+def _check_decoder(rules: checks.Rules) -> None:
+    """SpineNet gives out all levels itself; every other backbone needs a pyramid to get P6 and P7."""
+    model = rules.config.task.model
+    kind, key = model.decoder.type, _MODEL + 'decoder.type'
+    if model.backbone.type in _SPINENETS:
+        if kind != 'identity':
+            raise rules.fail(key, "'identity' with a SpineNet backbone, which is its own pyramid")
+        return
+    if kind not in ('fpn', 'nasfpn'):
+        raise rules.fail(key, f"'fpn' or 'nasfpn' with a backbone of type '{model.backbone.type}'")
+    rules.at_least(1, f'{_MODEL}decoder.{kind}.num_filters')
+    if kind == 'fpn':
+        rules.choice(_MODEL + 'decoder.fpn.fusion_type', ('sum', 'concat'))
+
+
+def _check_head(rules: checks.Rules) -> None:
+    rules.at_least(0, _MODEL + 'head.num_convs')
+    rules.at_least(1, _MODEL + 'head.num_filters', _MODEL + 'anchor.num_scales')
+    rules.positive(_MODEL + 'anchor.anchor_size')
+    ratios = rules.config.task.model.anchor.aspect_ratios
+    if not ratios or min(ratios) <= 0:
+        raise rules.fail(_MODEL + 'anchor.aspect_ratios', 'at least one number, all over 0')
+
+
+def _check_detections(rules: checks.Rules) -> None:
+    generator, name = rules.config.task.model.detection_generator, _MODEL + 'detection_generator.'
+    if not generator.apply_nms:
+        raise rules.fail(name + 'apply_nms', 'true; evaluation and pseudo labels need final boxes')
+    rules.choice(name + 'nms_version', _NMS_VERSIONS)
+    rules.share(name + 'pre_nms_score_threshold', name + 'nms_iou_threshold')
+    rules.at_least(1, name + 'pre_nms_top_k', name + 'max_num_detections')
+    rules.at_least(0, name + 'soft_nms_sigma')
+    if generator.soft_nms_sigma and generator.nms_version != 'v1':
+        raise rules.fail(
+            name + 'nms_version', "'v1' while soft_nms_sigma is set; other versions would leave it out"
+        )
+    weights = generator.box_coder_weights
+    if weights is not None and (len(weights) != 4 or min(weights) <= 0):
+        raise rules.fail(name + 'box_coder_weights', 'four numbers over 0, or null')
+
+
+def _check_losses(rules: checks.Rules) -> None:
+    name = 'task.losses.'
+    rules.share(name + 'focal_loss_alpha')
+    rules.at_least(0, name + 'focal_loss_gamma', name + 'box_loss_weight', name + 'l2_weight_decay')
+    rules.positive(name + 'huber_loss_delta', name + 'loss_weight')
+    matching = rules.config.task.matching
+    rules.share('task.matching.match_threshold', 'task.matching.unmatched_threshold')
+    if matching.unmatched_threshold > matching.match_threshold:
+        raise rules.fail(
+            'task.matching.unmatched_threshold',
+            f'at most match_threshold, which is {matching.match_threshold}',
+        )
+
+
+def _check_restored_modules(rules: checks.Rules) -> None:
+    """Model Garden takes any list, and loads nothing when no name in it is one it knows."""
+    key = 'task.init_checkpoint_modules'
+    modules = rules.value(key)
+    names = [modules] if isinstance(modules, str) else list(modules)
+    identity = rules.config.task.model.decoder.type == 'identity'
+    allowed = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
+    if not names:
+        raise rules.fail(key, f"'all', or a list of {', '.join(allowed)}; nothing would be restored")
+    if names == ['all']:
+        return
+    for name in names:
+        if name == 'all':
+            raise rules.fail(key, "'all' alone, or a list of modules")
+        if name not in allowed:
+            raise errors.unknown_name(key, name, ['all', *allowed], rules.where(key))
