@@ -1,0 +1,110 @@
+"""From a study's config to its plan, with everything checked that can be before the first step."""
+
+import os
+import tempfile
+from typing import Any
+
+from official_rethink.common import errors
+from official_rethink.configs import parse
+from official_rethink.configs import study as study_config
+from official_rethink.study import outputs, overrides, plan, steps
+
+
+def make_plan(config: study_config.StudyConfig) -> plan.Plan:
+    """Checks data, checkpoints and every training's config, and plans the study.
+
+    Raises:
+        UserError: the first thing that is wrong.
+    """
+    for role in ('supervised', 'self_training'):
+        overrides.check_role(role, getattr(config, role))
+    _check_checkpoints(config)
+    num_classes, num_unlabelled = _check_own_data(config) if config.data.labelled else (0, 0)
+    made = plan.build(config, num_classes, num_unlabelled, overrides.batches(config))
+    _check_trainings(config, made)
+    return made
+
+
+def _check_checkpoints(config: study_config.StudyConfig) -> None:
+    for index, arm in enumerate(config.arms):
+        start = arm.initialization
+        if start != study_config.RANDOM and not steps.fingerprint([f'{start}*', os.path.join(start, '*')]):
+            key = f"arms[{index}].initialization (arm '{arm.name}')"
+            raise errors.bad_value(key, start, "'random' or the path of a checkpoint, without .index")
+
+
+def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
+    """Resolves and validates the config of every training, as the training itself will."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'study.yaml')
+        seen: list[Any] = []
+        for step in made.steps.values():
+            settings = getattr(config, 'self_training' if step.kind == 'student' else 'supervised')
+            # Seeds differ in nothing that can be wrong.
+            signature = {**(step.config or {}), 'task': {**(step.config or {}).get('task', {}), 'seed': 0}}
+            if not step.trains or signature in seen:
+                continue
+            seen.append(signature)
+            with open(path, 'w', encoding='utf-8') as handle:
+                handle.write(outputs.to_yaml(step.filled_config('study') or {}))
+            files = [*settings.config_files, path]
+            try:
+                params = parse.load_experiment(settings.experiment, files, settings.params_override)
+            except errors.UserError as error:
+                text = str(error).replace(path, 'the study')
+                raise errors.UserError(f'{step.kind} of the study: {text}') from error
+            if params.trainer.train_steps != step.total:
+                key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
+                raise errors.bad_value(key, found, f'{step.total}, the budget')
+
+
+def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:
+    """Checks that the user's sets fit together; returns num_classes and the number of unlabelled images."""
+    from official_rethink.data import shards  # noqa: PLC0415  (TensorFlow)
+
+    data = config.data
+    patterns = {name: getattr(data, name) for name in ('labelled', 'unlabelled', 'validation', 'test')}
+    found: dict[str, dict[str, Any]] = {}
+    for name, pattern in patterns.items():
+        if pattern and (name != 'unlabelled' or any(arm.self_training for arm in config.arms)):
+            try:
+                found[name] = shards.load_description(pattern)
+            except errors.UserError as error:
+                raise errors.UserError(f'data.{name}: {error}') from error
+    classes = {item['id']: item['name'] for item in found['labelled']['categories']}
+    if not classes:
+        raise errors.UserError(f"data.labelled '{data.labelled}' has no classes; its images carry no labels.")
+    for name in ('validation', 'test'):
+        other = {item['id']: item['name'] for item in found.get(name, {}).get('categories', [])}
+        differing = sorted(key for key in {*classes, *other} if classes.get(key) != other.get(key))
+        if name in found and differing:
+            key = differing[0]
+            raise errors.UserError(
+                f'data.{name} and data.labelled have different classes: id {key} is {other.get(key)!r} in '
+                f'{name} and {classes.get(key)!r} in labelled ({len(differing)} ids differ). '
+                'Prepare them together.'
+            )
+    _check_disjoint(found, patterns)
+    return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0)
+
+
+def _check_disjoint(found: dict[str, dict[str, Any]], patterns: dict[str, str]) -> None:
+    """Refuses images that are both learnt from and measured on; pictures count, whatever their names."""
+    for learnt in ('labelled', 'unlabelled'):
+        for measured in ('validation', 'test'):
+            if learnt not in found or measured not in found or patterns[learnt] == '':
+                continue
+            common = {*found[learnt].get('image_hashes', [])} & {*found[measured].get('image_hashes', [])}
+            if common:
+                ids = [
+                    str(name)
+                    for name, value in zip(
+                        found[measured]['image_ids'], found[measured].get('image_hashes', []), strict=True
+                    )
+                    if value in common
+                ]
+                raise errors.UserError(
+                    f'{len(common)} images are in data.{learnt} ({patterns[learnt]}) and in data.{measured} '
+                    f"({patterns[measured]}), such as '{ids[0]}'; "
+                    'what is measured on must not be learnt from.'
+                )

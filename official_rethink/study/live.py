@@ -1,0 +1,102 @@
+"""What the terminal shows while a study runs: a table of arms and seeds, or one line a step in a log file."""
+
+import os
+import shutil
+import sys
+import time
+from typing import TextIO
+
+from official_rethink.common import files, progress
+from official_rethink.study import estimate, outputs, runner
+from official_rethink.study.plan import ArmRun, Plan
+from official_rethink.study.steps import Step
+
+_REDRAW_SECONDS = 2.0
+_ROWS_KEPT = 4
+
+
+class Screen:
+    """Follows a run; call it with a step and 'running', 'done' or 'skipped'."""
+
+    def __init__(self, name: str, plan: Plan, out: str, stream: TextIO | None = None):
+        """Args: the study's name, its plan and folder; where to write, by default the terminal."""
+        self._name, self._plan, self._out = name, plan, out
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._finished: set[str] = set()
+        self._values: dict[str, float] = {}
+        self._start = time.monotonic()
+        self._drawn = float('-inf')
+        self._height = 0
+
+    def __call__(self, step: Step, event: str) -> None:
+        """See the class."""
+        if event in ('done', 'skipped'):
+            self._finished.add(step.name)
+            if step.trains:
+                self._values[step.name] = outputs.result(step, self._out)['metrics'][outputs.METRIC]
+        if not self._live:
+            if event != 'running':
+                self._stream.write(self._line(step, event) + '\n')
+                self._stream.flush()
+            return
+        now = time.monotonic()
+        if event == 'running' and now - self._drawn < _REDRAW_SECONDS:
+            return
+        self._drawn = now
+        text = self.text(step if event == 'running' else None)
+        # Up to the first line of the last picture, and clear from there on.
+        move = f'\x1b[{self._height}A' if self._height else ''
+        self._height = text.count('\n') + 1
+        self._stream.write(f'{move}\r\x1b[J{text}\n')
+        self._stream.flush()
+
+    def _line(self, step: Step, event: str) -> str:
+        place = f'[{len(self._finished)}/{len(self._plan.steps)}]'
+        if event == 'skipped':
+            return f'{place} {step.name}: done before'
+        seconds = files.read_json(os.path.join(step.folder(self._out), runner.DONE))['seconds']
+        value = self._values.get(step.name)
+        reached = f', {outputs.METRIC} {100 * value:.1f}' if value is not None else ''
+        return f'{place} {step.name}: {step.total} {step.unit} in {progress.duration(seconds)}{reached}'
+
+    def text(self, running: Step | None) -> str:
+        """The table, its head and what runs now."""
+        remaining = [step for step in self._plan.steps.values() if step.name not in self._finished]
+        spent = progress.duration(time.monotonic() - self._start)
+        left = estimate.left(self._plan, self._out, remaining).words() if remaining else '0s'
+        count = f'{len(self._finished)} of {len(self._plan.steps)} steps'
+        head = f'{self._name}: {count}, {spent} so far, left: {left}'
+        lines = [head, *self._table(running)]
+        if running is not None:
+            log = os.path.join(running.folder(self._out), runner.LOG)
+            lines.append(f'now: {running.name} ({running.total} {running.unit}); log: {log}')
+        width, height = shutil.get_terminal_size()
+        if len(lines) > height - 1:  # a table that scrolls could not be redrawn in place
+            lines = [*lines[: max(2, height - _ROWS_KEPT)], '…', lines[-1]][: height - 1]
+        return '\n'.join(line[: width - 1] for line in lines)
+
+    def _table(self, running: Step | None) -> list[str]:
+        arms = list(dict.fromkeys(run.arm.name for run in self._plan.runs))
+        seeds = list(dict.fromkeys(run.seed for run in self._plan.runs))
+        cells = {(run.arm.name, run.seed): self._cell(run, running) for run in self._plan.runs}
+        rows = [['arm', *(f'seed {seed}' for seed in seeds)]]
+        rows += [[arm, *(cells[arm, seed] for seed in seeds)] for arm in arms]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+    def _cell(self, run: ArmRun, running: Step | None) -> str:
+        if run.result_step in self._finished:
+            return f'{100 * self._values[run.result_step]:.1f} {outputs.METRIC}'
+        for kind, name in run.stages.items():
+            if running is not None and name == running.name:
+                return self._running_cell(kind, running)
+        reached = [kind for kind, name in run.stages.items() if name in self._finished]
+        return f'{reached[-1]} done' if reached else 'waiting'
+
+    def _running_cell(self, kind: str, step: Step) -> str:
+        if not step.trains:
+            return f'{kind}: running'
+        curve = outputs.curve(step, self._out)
+        value = f', {outputs.METRIC} {100 * curve[-1][1]:.1f}' if curve else ''
+        return f'{kind}: {estimate.units_done(step, self._out)}/{step.total}{value}'

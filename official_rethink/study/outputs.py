@@ -1,0 +1,130 @@
+"""What the steps' commands leave in their folders, read and checked; the one place that knows these files."""
+
+import json
+import os
+from typing import Any
+
+import yaml
+
+from official_rethink.common import errors, files
+from official_rethink.study.steps import Step
+
+COST_KEYS = ('steps', 'images', 'instances', 'pixels', 'seconds')
+METRIC = 'AP'
+
+
+def to_yaml(config: dict[str, Any]) -> str:
+    """A config as a YAML file's text."""
+    head = '# Written by the study; the last --config_file of this run.\n'
+    return head + yaml.safe_dump(config, sort_keys=False)
+
+
+def result(step: Step, out: str) -> dict[str, Any]:
+    """The best checkpoint of a training run and its metrics: {"checkpoint", "step", "metrics"}."""
+    path = os.path.join(step.folder(out), 'test.json')
+    found = files.read_json(path)
+    value = found.get('metrics', {}).get(METRIC) if isinstance(found, dict) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
+        raise errors.UserError(f"'{path}' holds no {METRIC}: it was not written by a finished training run.")
+    return found
+
+
+def cost(step: Step, out: str, seconds: float) -> dict[str, float]:
+    """What a training or labelling step cost: steps, images, instances, pixels, seconds.
+
+    Args:
+        step: the step.
+        out: the study's folder.
+        seconds: wall time that the runner measured, for steps that do not keep their own account.
+    """
+    path = os.path.join(step.folder(out), 'cost.json')
+    kept = files.read_json(path) if os.path.exists(path) else {}
+    account = {key: kept.get(key, 0) for key in COST_KEYS}
+    account['seconds'] = kept.get('seconds', seconds)
+    if step.kind == 'label' and not kept:
+        account['images'] = manifest(step, out).get('num_images', step.total)
+    return account
+
+
+def metrics(step: Step, out: str) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl; a last line cut off by a kill is left out.
+
+    A resumed run repeats steps after its last checkpoint; the later line of a step counts.
+    """
+    path = os.path.join(step.folder(out), 'metrics.jsonl')
+    if not os.path.exists(path):
+        return []
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    with open(path, encoding='utf-8', errors='replace') as handle:
+        for line in handle:
+            try:
+                entry = json.loads(line)
+                found[entry['kind'], int(entry['step'])] = entry
+            except (ValueError, KeyError, TypeError):
+                continue
+    return sorted(found.values(), key=lambda entry: (entry['step'], entry['kind']))
+
+
+def curve(step: Step, out: str, metric: str = METRIC) -> list[tuple[int, float]]:
+    """(step, value) of each validation."""
+    return [
+        (entry['step'], float(entry['metrics'][metric]))
+        for entry in metrics(step, out)
+        if entry['kind'] == 'validation' and metric in entry['metrics']
+    ]
+
+
+def manifest(step: Step, out: str) -> dict[str, Any]:
+    """The pseudo labels' manifest."""
+    return dict(files.read_json(os.path.join(step.folder(out), 'manifest.json')))
+
+
+def check_result(step: Step, out: str) -> None:
+    """Stops at a training run without a result."""
+    result(step, out)
+
+
+def check_teacher(step: Step, out: str) -> None:
+    """Stops at a teacher that finds nothing.
+
+    Raises:
+        UserError: its AP is not over zero.
+    """
+    value = result(step, out)['metrics'][METRIC]
+    if value > 0:
+        return
+    seen = curve(step, out)
+    best = f'; its best on the validation images was {max(v for _, v in seen):.4f}' if seen else ''
+    raise errors.UserError(
+        f'the teacher {step.name} finds nothing: {METRIC} {value:.4f} on the test images after {step.total} '
+        f'steps{best}. Its labels would teach nothing. Raise budget.teacher_steps, give it more labels '
+        '(label_fraction), or mend its training; its curves are in metrics.jsonl there.'
+    )
+
+
+def kept_boxes(found: dict[str, Any], threshold: float) -> int | None:
+    """Pseudo boxes at or over a threshold by the manifest's histogram; None if it cannot tell."""
+    histogram = found.get('score_histogram')
+    if not isinstance(histogram, dict) or 'counts' not in histogram or 'edges' not in histogram:
+        return None
+    # A bin that the threshold cuts counts whole: the check is for "none at all".
+    bins = zip(histogram['counts'], histogram['edges'][1:], strict=True)
+    return int(sum(count for count, upper in bins if upper > threshold))
+
+
+def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float]) -> None:
+    """Stops where an arm's threshold leaves no pseudo box.
+
+    Raises:
+        UserError: names arm and threshold, and what the store holds.
+    """
+    found = manifest(step, out)
+    for arm, threshold in thresholds.items():
+        if kept_boxes(found, threshold) == 0:
+            lower = [i / 100 for i in range(int(threshold * 100), 0, -5) if kept_boxes(found, i / 100)]
+            hint = f'boxes appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
+            raise errors.UserError(
+                f'no pseudo box of {step.name} scores {threshold} or more, the score_threshold of arm '
+                f"'{arm}'; {hint}. Lower arms.{arm}.score_threshold, or train the teacher longer "
+                '(budget.teacher_steps).'
+            )

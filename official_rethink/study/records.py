@@ -1,0 +1,171 @@
+"""The study's result: `results.json` and `results.csv`."""
+
+import csv
+import dataclasses
+import io
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import official_rethink
+from official_rethink.common import errors, files
+from official_rethink.configs import study as study_config
+from official_rethink.study import outputs, runner, statistics
+from official_rethink.study.plan import ArmRun, Plan
+
+_PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
+_CSV_FIELDS = (
+    'study',
+    'arm',
+    'initialization',
+    'augmentation',
+    'label_fraction',
+    'self_training',
+    'seed',
+    'AP',
+    'AP50',
+    'AP75',
+    *outputs.COST_KEYS,
+)
+
+
+def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, Any]:
+    """Builds the record of a finished study; AP and its like are shares of 1, as the evaluator gives them."""
+    arms = [_arm(config, plan, arm, out) for arm in config.arms]
+    baseline = next(arm for arm in arms if arm['name'] == config.baseline)
+    for arm in arms:
+        arm['difference'] = None
+        if arm is not baseline:
+            pairs = ([seed['value'] for seed in one['seeds']] for one in (arm, baseline))
+            arm['difference'] = dataclasses.asdict(statistics.paired_difference(*pairs))
+    return {
+        'format_version': 1,
+        'study': config.name,
+        'data': _data(config, plan, out),
+        'metric': outputs.METRIC,
+        'baseline': config.baseline,
+        'confidence': statistics.CONFIDENCE,
+        'budget': {**config.budget.as_dict(), 'supervised_steps': config.budget.supervised()},
+        'arms': arms,
+        'config': config.as_dict(),
+        'config_hash': files.hash_of(config.as_dict()),
+        'environment': environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What the study ran on."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        'code_version': official_rethink.__version__,
+        'python': platform.python_version(),
+        'packages': versions,
+        'platform': f'{platform.system()} {platform.machine()}',
+        'processors': os.cpu_count(),
+        'argv0': os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else '',
+    }
+
+
+def _arm(
+    config: study_config.StudyConfig, plan: Plan, arm: study_config.ArmConfig, out: str
+) -> dict[str, Any]:
+    seeds = [_seed(plan, run, out) for run in plan.runs if run.arm.name == arm.name]
+    values = [seed['value'] for seed in seeds]
+    return {
+        'name': arm.name,
+        'initialization': arm.initialization,
+        'augmentation': arm.augmentation,
+        'label_fraction': arm.label_fraction,
+        'self_training': arm.self_training,
+        'score_threshold': arm.score_threshold if arm.self_training else None,
+        'student_init': arm.student_init if arm.self_training else None,
+        'mean': statistics.mean(values),
+        'std': statistics.std(values),
+        'seeds': seeds,
+    }
+
+
+def _seed(plan: Plan, run: ArmRun, out: str) -> dict[str, Any]:
+    """One arm with one seed; its cost is that of all its stages, shared or not."""
+    stages = [_stage(plan, kind, name, out) for kind, name in run.stages.items()]
+    best = outputs.result(plan.steps[run.result_step], out)
+    totals = {key: sum(stage['cost'][key] for stage in stages) for key in outputs.COST_KEYS}
+    return {
+        'seed': run.seed,
+        'value': float(best['metrics'][outputs.METRIC]),
+        'metrics': {name: float(value) for name, value in best['metrics'].items()},
+        **{key: round(value, 3) if key == 'seconds' else int(value) for key, value in totals.items()},
+        'stages': stages,
+    }
+
+
+def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
+    step = plan.steps[name]
+    done = files.read_json(os.path.join(step.folder(out), runner.DONE))
+    stage: dict[str, Any] = {
+        'stage': kind,
+        'step': name,
+        'key': done['key'],
+        'code': done['inputs']['code'],
+        'shared_with': sorted({run.arm.name for run in plan.sharing(name)}),
+        'cost': outputs.cost(step, out, done['seconds']),
+    }
+    if step.trains:
+        best = outputs.result(step, out)
+        stage |= {'best_step': best.get('step'), 'value': float(best['metrics'][outputs.METRIC])}
+    else:
+        found = outputs.manifest(step, out)
+        stage['pseudo_boxes'] = found.get('num_instances')
+    return stage
+
+
+def _data(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, Any]:
+    from official_rethink.data import shards  # noqa: PLC0415  (TensorFlow)
+
+    found: dict[str, Any] = {'built_in_scenes': not config.data.labelled, 'test_is_validation': False}
+    found['test_is_validation'] = plan.data.test == plan.data.validation
+    for name in ('labelled', 'unlabelled', 'validation', 'test'):
+        pattern = getattr(plan.data, name)
+        used = pattern and (name != 'unlabelled' or any(arm.self_training for arm in config.arms))
+        if not used:
+            continue
+        description = shards.load_description(pattern.replace('{out}', out))
+        found[name] = {
+            'images': description['num_images'],
+            'instances': description['num_instances'],
+            'source': pattern.replace('{out}/', ''),
+        }
+        if name == 'labelled':
+            found['categories'] = [category['name'] for category in description['categories']]
+    return found
+
+
+def to_csv(results: dict[str, Any]) -> str:
+    """One line an arm and seed."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, _CSV_FIELDS, extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    for arm in results['arms']:
+        for seed in arm['seeds']:
+            common = {**arm, **seed, **seed['metrics'], 'study': results['study'], 'arm': arm['name']}
+            writer.writerow({name: common.get(name, '') for name in _CSV_FIELDS})
+    return stream.getvalue()
+
+
+def load(path: str) -> dict[str, Any]:
+    """Reads a results.json.
+
+    Raises:
+        UserError: it is missing, or is not a study's result.
+    """
+    found = files.read_json(path)
+    if not isinstance(found, dict) or not {'study', 'metric', 'arms', 'data'} <= set(found):
+        raise errors.UserError(f"'{path}' is not the result of a study.")
+    return found

@@ -1,0 +1,148 @@
+"""What one step of a study is, and the fingerprints that decide whether a finished one may be reused."""
+
+import dataclasses
+import functools
+import glob
+import os
+import pathlib
+from typing import Any
+
+import official_rethink
+from official_rethink.common import files
+
+# Source that a step's result depends on; the rest of the package may change without a step being redone.
+_ALL_TRAINING = (
+    'common',
+    'configs',
+    'data',
+    'dataloaders',
+    'augment',
+    'modeling',
+    'losses',
+    'tasks',
+    'evaluation',
+    'pseudo_labels',
+)
+_CODE = {
+    'official_rethink.prepare': ('common', 'data', 'prepare.py'),
+    'official_rethink.train': (*_ALL_TRAINING, 'train.py'),
+    'official_rethink.pseudo_label': (*_ALL_TRAINING, 'pseudo_label.py'),
+}
+# A study file's own schema says nothing about how a step computes.
+_NOT_COMPUTING = ('study.py',)
+_WHOLE_FILE = 64 << 20
+_EDGE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One command of a study.
+
+    Attributes:
+        name: its folder, relative to the study's.
+        kind: 'scenes', 'split', 'supervised', 'teacher', 'label' or 'student'.
+        module: what `python -m` runs.
+        arguments: its flags; '{out}' stands for the study's folder.
+        config: written as `study.yaml` into the folder and handed over as the last --config_file.
+        needs: names of the steps whose products it reads.
+        inputs: files and patterns outside the study it reads.
+        products: patterns in its folder that, together, are its result for the steps that need it.
+        leaves: what else must be there at its end; may name absolute paths or the time of day.
+        total: units of work, for progress and cost.
+        unit: name of these.
+        images_per_step: images one training step reads; 0 for other steps.
+    """
+
+    name: str
+    kind: str
+    module: str
+    arguments: tuple[str, ...]
+    config: dict[str, Any] | None = None
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    total: int = 0
+    unit: str = 'steps'
+    images_per_step: int = 0
+
+    @property
+    def trains(self) -> bool:
+        """Whether the step is a training run, with metrics and checkpoints."""
+        return self.module == 'official_rethink.train'
+
+    def folder(self, out: str) -> str:
+        """The step's folder inside the study's folder `out`."""
+        return os.path.join(out, *self.name.split('/'))
+
+    def filled_arguments(self, out: str) -> list[str]:
+        """The flags, with the study's folder filled in."""
+        filled = [argument.replace('{out}', out) for argument in self.arguments]
+        if self.config is not None:
+            before = ('--experiment=', '--config_file=')
+            place = 1 + max(i for i, item in enumerate(filled) if item.startswith(before))
+            filled.insert(place, f'--config_file={os.path.join(self.folder(out), "study.yaml")}')
+        return filled
+
+    def filled_config(self, out: str) -> dict[str, Any] | None:
+        """The config, with the study's folder filled in."""
+        return _fill(self.config, out)
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, independent of where the study's folder stands."""
+        return {'module': self.module, 'arguments': list(self.arguments), 'config': self.config}
+
+
+def _fill(value: Any, out: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(item, out) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, out) for item in value]
+    return value.replace('{out}', out) if isinstance(value, str) else value
+
+
+@functools.cache
+def code_version(module: str) -> str:
+    """Version of the package and hash of the source that `module`'s results depend on."""
+    root = pathlib.Path(official_rethink.__file__).parent
+    paths: list[pathlib.Path] = []
+    for part in _CODE[module]:
+        place = root / part
+        paths += sorted(place.rglob('*.py')) if place.is_dir() else [place] if place.exists() else []
+    kept = [path for path in paths if path.name not in _NOT_COMPUTING]
+    names = [str(path.relative_to(root)) for path in kept]
+    digest = files.hash_of([names, files.file_hash(*map(str, kept))])
+    return f'{official_rethink.__version__}+{digest[:12]}'
+
+
+def fingerprint(patterns: tuple[str, ...] | list[str]) -> list[list[Any]]:
+    """Returns [name, size, hash] of every file that matches, in a fixed order.
+
+    Files over 64 MB are hashed at both ends only: shards and checkpoints carry their own checksums, and
+    reading terabytes to find out that nothing changed would cost more than some of the steps.
+    """
+    found = sorted({path for pattern in patterns for path in glob.glob(pattern) if os.path.isfile(path)})
+    return [[os.path.basename(path), os.path.getsize(path), _quick_hash(path)] for path in found]
+
+
+def _quick_hash(path: str) -> str:
+    size = os.path.getsize(path)
+    if size <= _WHOLE_FILE:
+        return files.file_hash(path)
+    with open(path, 'rb') as handle:
+        first = handle.read(_EDGE)
+        handle.seek(size - _EDGE)
+        return files.hash_of([first.hex(), handle.read().hex()])
+
+
+def missing_products(step: Step, out: str) -> list[str]:
+    """Patterns of files that should be there and are not."""
+    folder = step.folder(out)
+    wanted = (*step.products, *step.leaves)
+    return [pattern for pattern in wanted if not glob.glob(os.path.join(glob.escape(folder), pattern))]
+
+
+def product_digest(step: Step, out: str) -> str:
+    """Hash of the step's products."""
+    folder = glob.escape(step.folder(out))
+    return files.hash_of(fingerprint([os.path.join(folder, pattern) for pattern in step.products]))

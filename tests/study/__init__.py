@@ -1,0 +1,1 @@
+"""Tests of the study: plan, runner, records, report."""
