@@ -124,7 +124,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
 def _decode_and_store(
     data: bytes, image_format: str, keep: bool, expected: tuple[int, int] | None
 ) -> StoredImage:
-    image = Image.open(io.BytesIO(data), formats=('JPEG', 'PNG'))
+    image: Image.Image = Image.open(io.BytesIO(data), formats=('JPEG', 'PNG'))
     width, height = image.size
     turned = _turns(image, expected)
     if turned in _SWAPS_SIDES:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from official_rethink.common import errors, files
 from official_rethink.data import records
@@ -35,6 +35,17 @@ class Problem:
         field = f"field '{self.field}'" if self.field else ''
         where = ', '.join(part for part in (self.record, field) if part)
         return f'{self.file}: {where}: {self.message}' if where else f'{self.file}: {self.message}'
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number that can be worked with; true, false, NaN and infinity are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e15 < value < 1e15
+
+
+def short(value: Any) -> str:
+    """Returns a value's text, cut to one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + '...'
 
 
 class Made(NamedTuple):

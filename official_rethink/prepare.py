@@ -1,0 +1,176 @@
+"""Step 1: images and annotations become shards; label fractions become split files.
+
+python -m official_rethink.prepare coco    a COCO json and its images
+python -m official_rethink.prepare images  a folder of images without labels
+python -m official_rethink.prepare scenes  the built-in scenes, drawn from a seed
+python -m official_rethink.prepare split   label fractions of a prepared set
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from official_rethink.common import entry_point, errors
+
+_COMMANDS = ('coco', 'images', 'scenes', 'split')
+_MAX_PROCESSES = 8
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one of the four commands."""
+    if argv and not argv[0].startswith('-') and argv[0] not in _COMMANDS:
+        raise errors.unknown_name('command', argv[0], _COMMANDS, where='prepare')
+    args = _parser(argv).parse_args(list(argv))
+    if not args.command:
+        allowed = ', '.join(_COMMANDS)
+        raise errors.UserError(f'prepare: a command is missing; allowed: {allowed}. See prepare --help.')
+    {'coco': _coco, 'images': _images, 'scenes': _scenes, 'split': _split}[args.command](args)
+    return 0
+
+
+def _parser(argv: Sequence[str]) -> entry_point.Parser:
+    parser = entry_point.Parser(prog='prepare', description=__doc__)
+    commands = parser.add_subparsers(dest='command', parser_class=entry_point.Parser, metavar='COMMAND')
+    coco = commands.add_parser('coco', help='a COCO json and its images', description='Converts a COCO json.')
+    coco.add_argument('--annotations', required=True, help='the json file')
+    coco.add_argument('--images', required=True, help='the folder that its file names start from')
+    coco.add_argument('--include_masks', action='store_true', help='store instance masks too')
+    _add_writing(coco, 'train')
+    folder = commands.add_parser('images', help='a folder of images', description='Converts images.')
+    folder.add_argument('--images', required=True, help='the folder, with those below it')
+    _add_writing(folder, 'unlabelled')
+    scenes = commands.add_parser('scenes', help='the built-in scenes', description='Draws scenes.')
+    if 'scenes' in argv[:1]:  # the only command whose arguments need a heavy import
+        from official_rethink.data import scenes as scenes_module
+
+        scenes_module.add_arguments(scenes)
+    split = commands.add_parser('split', help='label fractions', description='Writes nested label fractions.')
+    split.add_argument('--input', required=True, help='description (.json), folder or shard pattern of a set')
+    split.add_argument('--fractions', required=True, help='above 0 to 1, with commas: 0.2,0.5,1.0')
+    split.add_argument('--seed', type=int, default=0, help='of the random order (default: 0)')
+    split.add_argument('--output_dir', required=True, help='the files go to OUTPUT_DIR/splits')
+    split.add_argument('--validation', default='', help='a set that must share no image with the input')
+    return parser
+
+
+def _add_writing(parser: argparse.ArgumentParser, split: str) -> None:
+    parser.add_argument('--output_dir', required=True, help='folder for the shards and the description')
+    parser.add_argument('--split', default=split, help=f'name of the shards (default: {split})')
+    parser.add_argument('--num_shards', type=int, help='(default: one per 512 images, up to 256)')
+    parser.add_argument('--processes', type=int, help='that read images (default: one per core, up to 8)')
+    parser.add_argument(
+        '--on_error',
+        default='stop',
+        choices=('stop', 'skip'),
+        help='stop: tell up to 20 problems at once; skip: leave them out, listed in SPLIT-skipped.jsonl',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace another set of the same name')
+
+
+def _processes(args: argparse.Namespace, images: int) -> int:
+    if args.processes is not None:
+        if args.processes < 1:
+            raise errors.bad_value('processes', args.processes, 'a whole number from 1', where='--processes')
+        return args.processes
+    # A process takes about as long to start as a hundred images to read.
+    return max(min(os.cpu_count() or 1, _MAX_PROCESSES, images // 200), 1)
+
+
+def _coco(args: argparse.Namespace) -> None:
+    from official_rethink.data import coco, problems, shards
+
+    if not os.path.isfile(args.annotations) and '://' not in args.annotations:
+        raise errors.UserError(f"--annotations is '{args.annotations}', which is no file.")
+    inputs_hash = coco.inputs_hash(
+        args.annotations,
+        args.images,
+        include_masks=args.include_masks,
+        num_shards=args.num_shards,
+        on_error=args.on_error,
+    )
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is None:
+        found = problems.ProblemList(args.on_error)
+        dataset = coco.read(args.annotations, args.images, args.include_masks, found)
+        description = shards.write(
+            dataset.items,
+            args.output_dir,
+            args.split,
+            dataset.categories,
+            make=coco.make(args.include_masks),
+            num_shards=args.num_shards,
+            processes=_processes(args, len(dataset.items)),
+            inputs_hash=inputs_hash,
+            found=found,
+            overwrite=args.overwrite,
+        )
+    _print(description, args)
+
+
+def _images(args: argparse.Namespace) -> None:
+    from official_rethink.data import image_folder, problems, shards
+
+    names = image_folder.listing(args.images)
+    inputs_hash = image_folder.inputs_hash(names, num_shards=args.num_shards, on_error=args.on_error)
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is None:
+        found = problems.ProblemList(args.on_error)
+        items = image_folder.read(args.images, found, names)
+        description = shards.write(
+            items,
+            args.output_dir,
+            args.split,
+            (),
+            make=image_folder.make,
+            num_shards=args.num_shards,
+            processes=_processes(args, len(items)),
+            inputs_hash=inputs_hash,
+            found=found,
+            overwrite=args.overwrite,
+        )
+    _print(description, args)
+
+
+def _scenes(args: argparse.Namespace) -> None:
+    from official_rethink.data import scenes
+
+    _print(scenes.run(args), args)
+
+
+def _print(description: Mapping[str, Any], args: argparse.Namespace) -> None:
+    from official_rethink.data import summary
+
+    sys.stdout.write(summary.text(description, args.output_dir) + '\n')
+
+
+def _split(args: argparse.Namespace) -> None:
+    from official_rethink.data import shards, splits
+
+    try:
+        fractions = [float(part) for part in args.fractions.split(',')]
+    except ValueError as error:
+        allowed = 'numbers with commas between'
+        raise errors.bad_value('fractions', args.fractions, allowed, where='--fractions') from error
+    path = shards.find_description(args.input)
+    description = shards.load_description(path)
+    if args.validation:
+        splits.check_disjoint(description, shards.load_description(args.validation))
+    for written in splits.write(description, path, fractions, args.seed, args.output_dir):
+        ids = set(splits.load(written)['image_ids'])
+        sys.stdout.write(f'{written}: {len(ids):,} of {description["num_images"]:,} images, ')
+        sys.stdout.write(f'{_classes_in(description, ids)}\n')
+
+
+def _classes_in(description: Mapping[str, Any], ids: set[str]) -> str:
+    rows = zip(description['image_ids'], description['image_categories'], strict=True)
+    seen = {label for identifier, labels in rows if identifier in ids for label in labels}
+    names = [category['name'] for category in description['categories'] if category['id'] not in seen]
+    total = len(description['categories'])
+    text = f'{total - len(names)} of {total} classes'
+    return text + (f'; without {", ".join(names[:10])}{", ..." if len(names) > 10 else ""}' if names else '')
+
+
+if __name__ == '__main__':
+    entry_point.run(main)
