@@ -13,6 +13,7 @@ import numpy as np
 from official_rethink.data import scene_shapes as shapes
 from official_rethink.data import scene_sprites as sprites
 from official_rethink.data import scene_textures as textures
+from official_rethink.data.scene_knobs import Knobs
 from official_rethink.data.scene_shapes import Draw, Family, Figure
 
 SUPERSAMPLING = 2
@@ -21,53 +22,6 @@ MIN_VISIBLE_PIXELS = 12
 _MIN_EXTENT = 12.0
 _PLACEMENT_TRIES = 8
 _VISIBLE, _HIDDEN = 2, 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Knobs:
-    """What difficulty turns. Lengths are relative to the image's shorter side.
-
-    Attributes:
-        clutter: mean number of distractors behind the objects.
-        occluders: mean number of distractors in front of them.
-        copied_parts: share of distractors that copy a part of some class.
-        min_visible: least visible share of an object that lies wholly or partly in the image.
-        crowding: chance that an object is placed beside an earlier one.
-        rotation: largest in-plane rotation either way, in degrees.
-        variation: of proportions and joint angles, in [0, 1].
-        min_extent: of the smallest objects.
-        color_gap: least distance in RGB between an object's main colours and the mean background.
-        background_contrast: of the background's textures, in [0, 1].
-        texture: on objects, in [0, 1].
-        lighting: strength of gain, shade and colour cast.
-        blur: largest standard deviation of the blur, in pixels of a 128-pixel image.
-        noise: largest standard deviation of the noise, in grey levels.
-    """
-
-    clutter: float
-    occluders: float
-    copied_parts: float
-    min_visible: float
-    crowding: float
-    rotation: float
-    variation: float
-    min_extent: float
-    color_gap: float
-    background_contrast: float
-    texture: float
-    lighting: float
-    blur: float
-    noise: float
-
-
-_EASY = Knobs(1.0, 0.0, 0.2, 0.97, 0.0, 8.0, 0.3, 0.28, 130.0, 0.1, 0.15, 0.08, 0.2, 1.0)
-_HARD = Knobs(12.0, 3.0, 0.7, 0.4, 0.7, 80.0, 1.0, 0.1, 25.0, 0.9, 0.8, 0.6, 1.1, 14.0)
-
-
-def knobs(difficulty: float) -> Knobs:
-    """The knobs at a difficulty in [0, 1], linear between an easy and a hard end."""
-    pairs = zip(dataclasses.astuple(_EASY), dataclasses.astuple(_HARD), strict=True)
-    return Knobs(*(easy + difficulty * (hard - easy) for easy, hard in pairs))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,8 +123,8 @@ def render(
         width: of the image, in pixels.
         knob: how hard it is to be.
         families: the classes of the data set.
-        wanted: number of family and extent (relative to the shorter side) of each object; an object that finds
-            no place is left out.
+        wanted: of each object, the number of its family and its extent (relative to the shorter side); an
+            object that finds no place is left out.
     """
     big_height, big_width = height * SUPERSAMPLING, width * SUPERSAMPLING
     background = textures.background(rng, big_height, big_width, knob.background_contrast)
@@ -222,12 +176,13 @@ def _add_object(
     figure = family.build(Draw(rng, knob.variation))
     sprite = sprites.draw_sprite(rng, figure, pose, look)
     shadow = rng.uniform(0.2, 0.45) if rng.random() < 0.5 else 0.0
-    size = np.array(sprite.alpha.shape)
+    size, room = np.array(sprite.alpha.shape), np.array(composer.order.shape)
     for _ in range(_PLACEMENT_TRIES):
-        y, x = rng.random(2) * composer.order.shape
+        margin = np.minimum(0.5 * knob.min_visible * size, 0.5 * room)  # keeps enough of it in the image
+        y, x = margin + rng.random(2) * (room - 2.0 * margin)
         if centres and rng.random() < knob.crowding:
             near_y, near_x, reach = centres[int(rng.integers(len(centres)))]
-            angle, far = rng.uniform(0.0, 2.0 * math.pi), 0.5 * (reach + pose.extent) * rng.uniform(0.4, 0.9)
+            angle, far = rng.uniform(0.0, 2.0 * math.pi), 0.5 * (reach + pose.extent) * rng.uniform(0.55, 1.0)
             y, x = near_y + far * math.sin(angle), near_x + far * math.cos(angle)
         top, left = int(y - size[0] / 2.0), int(x - size[1] / 2.0)
         layer = composer.place(sprite, top, left, is_object=True, shadow=shadow)
@@ -293,7 +248,7 @@ def _shape_of_no_class(rng: np.random.Generator) -> Figure:
 
 
 def _halved(order: np.ndarray) -> np.ndarray:
-    """The layer that covers at least half of each 2x2 block, the front one of two; else the second from the front."""
+    """Halves the map: per 2x2 block the layer with half of it or more, else the second from the front."""
     a, b, c, d = order[::2, ::2], order[::2, 1::2], order[1::2, ::2], order[1::2, 1::2]
     high_1, high_2 = np.maximum(a, b), np.maximum(c, d)
     return np.maximum(np.minimum(high_1, high_2), np.maximum(np.minimum(a, b), np.minimum(c, d)))

@@ -13,7 +13,13 @@ import numpy as np
 Outline = np.ndarray
 """Float array [P, 2] of x, y corners of a closed polygon."""
 Point = tuple[float, float]
-_CURVE_POINTS = 20
+_TURN = np.linspace(0.0, 2.0 * math.pi, 20, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+_CAP_TURN = np.linspace(math.pi / 2.0, 1.5 * math.pi, 7)
+_CAP = np.stack([np.cos(_CAP_TURN), np.sin(_CAP_TURN)], axis=1)
+_ALONG = np.linspace(0.0, 1.0, 9)
+_BULGE = 0.5 * np.sin(math.pi * _ALONG) ** 0.8
+_PETAL = np.concatenate([np.stack([_ALONG, _BULGE], axis=1), np.stack([_ALONG, -_BULGE], axis=1)[-2:0:-1]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Part:
     """One piece of a figure.
 
     Attributes:
-        outlines: closed polygons, filled by the even-odd rule, so a second outline inside the first is a hole.
+        outlines: closed polygons, filled by the even-odd rule: a second outline inside the first is a hole.
         role: what the piece is made of; parts of a figure with one role share colour and texture.
     """
 
@@ -75,9 +81,7 @@ class Draw:
 
 def ellipse(x: float, y: float, radius_x: float, radius_y: float, angle: float = 0.0) -> Outline:
     """An ellipse about (x, y), turned by `angle` radians."""
-    turn = np.linspace(0.0, 2.0 * math.pi, _CURVE_POINTS, endpoint=False)
-    points = np.stack([radius_x * np.cos(turn), radius_y * np.sin(turn)], axis=1)
-    return rotated(points, angle) + (x, y)
+    return rotated(_CIRCLE * (radius_x, radius_y), angle) + (x, y)
 
 
 def box(x: float, y: float, width: float, height: float, angle: float = 0.0) -> Outline:
@@ -96,10 +100,9 @@ def limb(start: Point, end: Point, start_width: float, end_width: float | None =
     """A rounded, possibly tapered bar between two joints."""
     end_width = start_width if end_width is None else end_width
     angle = math.atan2(end[1] - start[1], end[0] - start[0])
-    turn = np.linspace(math.pi / 2.0, 1.5 * math.pi, 7)
-    cap = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    back = rotated(cap * (start_width / 2.0), angle) + start
-    front = rotated(-cap * (end_width / 2.0), angle) + end
+    cap = rotated(_CAP, angle)
+    back = cap * (start_width / 2.0) + start
+    front = cap * (-end_width / 2.0) + end
     return np.concatenate([back, front])
 
 
@@ -112,11 +115,7 @@ def sector(x: float, y: float, radius: float, first: float, last: float, squash:
 
 def petal(x: float, y: float, length: float, width: float, angle: float) -> Outline:
     """A leaf that starts at (x, y) and points along `angle`, pointed at both ends."""
-    along = np.linspace(0.0, 1.0, 9)
-    bulge = 0.5 * width * np.sin(math.pi * along) ** 0.8
-    upper = np.stack([length * along, bulge], axis=1)
-    lower = np.stack([length * along[::-1], -bulge[::-1]], axis=1)
-    return rotated(np.concatenate([upper, lower[1:-1]]), angle) + (x, y)
+    return rotated(_PETAL * (length, width), angle) + (x, y)
 
 
 def star(x: float, y: float, outer: float, inner: float, points: int, angle: float = 0.0) -> Outline:
@@ -142,3 +141,8 @@ def step(start: Point, angle: float, length: float) -> Point:
 def part(role: str, *outlines: Outline) -> Part:
     """A part of the role given, with further outlines as holes."""
     return Part(outlines, role)
+
+
+def between(start: Point, end: Point, share: float) -> Point:
+    """The point that share of the way from start to end."""
+    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])

@@ -1,4 +1,4 @@
-"""Figures of the built-in scenes drawn as sprites: colour, coverage and key points on a patch of their own."""
+"""Figures of the built-in scenes drawn as sprites: colour, coverage and key points on a patch each."""
 
 import dataclasses
 import math

@@ -17,6 +17,7 @@ Color = tuple[float, float, float]
 BANK_SIZE = 256
 _BANK_SEED = 20200611
 _PER_FAMILY = 6
+_SHARES = np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
 
 
 def _noise(rng: np.random.Generator, cells: int) -> np.ndarray:
@@ -118,7 +119,7 @@ def pick_pattern(rng: np.random.Generator) -> np.ndarray:
 def sample_pattern(
     pattern: np.ndarray, height: int, width: int, scale: float, angle: float, shift: np.ndarray
 ) -> np.ndarray:
-    """Resamples a pattern to uint8 [height, width], `scale` pattern pixels a pixel, mirrored beyond its edge."""
+    """Resamples a pattern to uint8 [height, width], `scale` of its pixels a pixel; mirrored at its edge."""
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     matrix = np.array([[cos, -sin, shift[0] * BANK_SIZE], [sin, cos, shift[1] * BANK_SIZE]])
     return cv2.warpAffine(
@@ -158,8 +159,7 @@ def distinct_color(rng: np.random.Generator, others: list[Color], gap: float) ->
 
 def ramp(first: Color, second: Color) -> np.ndarray:
     """The colour table, uint8 [256, 1, 3], from one colour at grey 0 to another at grey 255."""
-    share = np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
-    table = np.float32(first) * (1.0 - share) + np.float32(second) * share
+    table = np.float32(first) * (1.0 - _SHARES) + np.float32(second) * _SHARES
     return table.round().astype(np.uint8)[:, None, :]
 
 
