@@ -157,9 +157,10 @@ def _require(rules: checks.Rules, branch: str, field: str) -> None:
     """Raises if a field of the chosen branch 'a.b.kind.' of a one-of is not set."""
     if rules.value(branch + field) is None:
         group, kind = branch[:-1].rsplit('.', 1)
+        place = rules.where(group + '.type')
         raise errors.UserError(
-            f"{branch}{field} is not set, but {group}.type is '{kind}' (set in {rules.where(group + '.type')}) and "
-            'needs it. Set it, or leave the type out to have everything derived from trainer.schedule.'
+            f"{branch}{field} is not set, but {group}.type is '{kind}' (set in {place}) and needs it. "
+            'Set it, or leave the type out to have everything derived from trainer.schedule.'
         )
 
 

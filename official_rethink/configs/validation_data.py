@@ -142,8 +142,8 @@ def _check_split(rules: checks.Rules, descriptions: Mapping[str, Mapping[str, An
     unknown = sorted(chosen - known)
     if known and unknown:
         raise errors.UserError(
-            f"{name} names {len(unknown)} images that task.train_data.input_path '{data.input_path}' does not "
-            f"have, e.g. '{unknown[0]}'; was it made from another data set?"
+            f"{name} names {len(unknown)} images that task.train_data.input_path '{data.input_path}' does "
+            f"not have, e.g. '{unknown[0]}'; was it made from another data set?"
         )
     return chosen
 
