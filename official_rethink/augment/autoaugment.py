@@ -22,8 +22,8 @@ POLICIES = {'v0': POLICY_V0}
 def distort(scene: operations.Scene, name: str, fill: str, seed: tf.Tensor) -> operations.Scene:
     """Draws a sub-policy and applies its steps, each with its probability.
 
-    The box-only operation's probability counts twice, once for the image and, divided by three, once per box, as in
-    the reference.
+    The box-only operation's probability counts twice, once for the image and, divided by three, once per
+    box, as in the reference.
     """
     policy = POLICIES[name]
     steps = len(policy[0])

@@ -1,4 +1,4 @@
-"""The operation of AutoAugment v0 that works inside boxes alone: the content of a box slides, the box stays."""
+"""The operation of AutoAugment v0 that works inside boxes alone: content slides, the box stays."""
 
 import tensorflow as tf
 
@@ -22,13 +22,16 @@ def pick_boxes(boxes: tf.Tensor, size: tf.Tensor, probability: float, seed: tf.T
     """
     draws = tf.random.stateless_uniform([2, tf.shape(boxes)[0]], seed)
     order = tf.argsort(draws[1])
-    picked = tf.gather(boxes, tf.boolean_mask(order, tf.gather(draws[0], order) < probability / PROBABILITY_DIVISOR))
+    taken = tf.gather(draws[0], order) < probability / PROBABILITY_DIVISOR
+    picked = tf.gather(boxes, tf.boolean_mask(order, taken))
     last = tf.tile(size - 1, [2])
     # Model Garden truncates to pixels and takes the last row and column in.
     return tf.clip_by_value(tf.cast(picked, tf.int32), 0, last)
 
 
-def translate_y(planes: tf.Tensor, picked: tf.Tensor, pixels: int | tf.Tensor, fill: str, fill_value: tf.Tensor) -> tf.Tensor:
+def translate_y(
+    planes: tf.Tensor, picked: tf.Tensor, pixels: int | tf.Tensor, fill: str, fill_value: tf.Tensor
+) -> tf.Tensor:
     """Slides the content of each picked box up by `pixels` (down where negative), one box after the other.
 
     Args:
@@ -53,7 +56,8 @@ def translate_y(planes: tf.Tensor, picked: tf.Tensor, pixels: int | tf.Tensor, f
             content = tf.gather(content, tf.clip_by_value(rows, 0, height - 1), axis=0)
             content = tf.where(inside[:, tf.newaxis, tf.newaxis], content, fill_value)
         band = tf.concat([band[:, :left], content, band[:, right + 1 :]], axis=1)
-        return index + 1, tf.ensure_shape(tf.concat([image[:top], band, image[bottom + 1 :]], axis=0), planes.shape)
+        image = tf.concat([image[:top], band, image[bottom + 1 :]], axis=0)
+        return index + 1, tf.ensure_shape(image, planes.shape)
 
     count = tf.shape(picked)[0]
     return tf.while_loop(lambda index, _: index < count, slide, (tf.constant(0), planes))[1]

@@ -1,7 +1,7 @@
 """The colour operations of AutoAugment and RandAugment, on uint8 images [H, W, 3].
 
-Where Model Garden's function is right, quick and draws nothing at random it is used; where not, the comment says why
-ours stands in its place. All give Model Garden's pixels.
+Where Model Garden's function is right, quick and draws nothing at random it is used; where not, the comment
+says why ours stands in its place. All give Model Garden's pixels.
 """
 
 import tensorflow as tf
@@ -20,9 +20,9 @@ posterize = reference.posterize
 def solarize(image: tf.Tensor, threshold: int) -> tf.Tensor:
     """Inverts the values at or above `threshold`.
 
-    A threshold of 256, which is what magnitude 10 gives, inverts the whole image: in the reference the number wraps
-    to 0 in uint8, in the released code as in Model Garden. We keep that, since the papers' numbers have it.
-    Ours, because Model Garden's tf.where costs five times this exclusive or.
+    A threshold of 256, which is what magnitude 10 gives, inverts the whole image: in Model Garden the number
+    wraps to 0 in uint8. We keep that.
+    Ours, because Model Garden's tf.where costs several times this exclusive or.
     """
     above = tf.cast(image >= tf.constant(threshold % 256, tf.uint8), tf.uint8)
     return tf.bitwise.bitwise_xor(image, above * tf.constant(255, tf.uint8))
@@ -41,8 +41,8 @@ def solarize_add(image: tf.Tensor, addition: int, threshold: int = 128) -> tf.Te
 def contrast(image: tf.Tensor, factor: float, pixels: tf.Tensor | None = None) -> tf.Tensor:
     """Moves values away from (factor above 1) or towards (below 1) a mean level.
 
-    The reference takes for the mean the number of pixels / 256, clipped to 255: it sums its histogram's counts and
-    not its values. So over 65,280 pixels the level is white. We keep that, and need no histogram for it.
+    The reference takes for the mean the number of pixels / 256, clipped to 255: it sums its histogram's
+    counts and not its values. So over 65,280 pixels the level is white. We keep that, and need no histogram.
 
     Args:
         image: uint8 [H, W, 3].

@@ -2,8 +2,8 @@
 
 A transform is a 3x3 float32 matrix on pixel indices (x, y, 1) that says, for a place in the *result*, which
 place of the *source* is shown there, as image warps want it. `first` followed by `second` is therefore
-`first @ second`. Pixel i covers [i, i + 1), so boxes, whose coordinates are pixel edges, lie half a pixel from
-indices; `transform_points` knows that. Boxes are y1 x1 y2 x2 in pixels, N of them, N may be 0.
+`first @ second`. Pixel i covers [i, i + 1), so boxes, whose coordinates are pixel edges, lie half a pixel
+from indices; `transform_points` knows that. Boxes are y1 x1 y2 x2 in pixels, N of them, N may be 0.
 """
 
 import math
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# The reference (Model Garden's and the released code's _check_bbox_area): a box that an AutoAugment operation pushed
-# out of the image stays as a strip of this fraction of the image along the edge it left by.
+# As the reference (_check_bbox_area): a box that an AutoAugment operation pushed out of the image stays as a
+# strip of this fraction of the image along the edge it left by.
 VANISHED_STRIP = 0.05
 
 
@@ -28,7 +28,7 @@ def identity() -> tf.Tensor:
 
 
 def rotation(degrees: float | tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns the rotation about the image's centre; positive is clockwise. `size` is [2], height and width."""
+    """Returns the rotation about the centre of an image of `size` [2]; positive turns it anticlockwise."""
     radians = tf.cast(degrees, tf.float32) * (math.pi / 180.0)
     cosine, sine = tf.cos(radians), tf.sin(radians)
     last = tf.cast(size, tf.float32) - 1.0
@@ -48,16 +48,14 @@ def shear_y(level: float | tf.Tensor) -> tf.Tensor:
 
 
 def translation(y_pixels: float | tf.Tensor, x_pixels: float | tf.Tensor) -> tf.Tensor:
-    """Returns the shift of the content up and left by whole pixels (as the reference's nearest sampling does)."""
+    """Returns the shift of the content up and left, by whole pixels as nearest sampling makes it."""
     y_pixels = tf.floor(tf.cast(y_pixels, tf.float32) + 0.5)
     x_pixels = tf.floor(tf.cast(x_pixels, tf.float32) + 0.5)
     return matrix([[1.0, 0.0, x_pixels], [0.0, 1.0, y_pixels]])
 
 
-def placement(
-    size: tf.Tensor, scaled_size: tf.Tensor, offset: tf.Tensor, flip: tf.Tensor
-) -> tf.Tensor:
-    """Returns flip, then resize to `scaled_size` (half-pixel centres), then crop at `offset`, as one transform.
+def placement(size: tf.Tensor, scaled_size: tf.Tensor, offset: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
+    """Returns flip, resize to `scaled_size` (half-pixel centres) and crop at `offset` as one transform.
 
     Args:
         size: [2] height and width of the image.
@@ -122,8 +120,8 @@ def clip_boxes(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def keep_vanished(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Gives boxes that clipping emptied a strip along the edge they left by, as the reference does.
 
-    Only a side of length exactly zero is widened, and only at the image's edge; a box that was empty in the middle
-    of the image stays empty and is filtered later.
+    Only a side of length exactly zero is widened, and only at the image's edge; a box that was empty in the
+    middle of the image stays empty and is filtered later.
     """
     size = tf.cast(size, tf.float32)
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -134,15 +132,20 @@ def keep_vanished(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def move_boxes(boxes: tf.Tensor, transform: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Carries boxes through operations that keep the image's size: transform, clip, keep the vanished as strips."""
+    """Carries boxes through a transform that keeps the image's size: clipped, the vanished kept as strips."""
     moved = keep_vanished(clip_boxes(transform_boxes(boxes, transform), size), size)
     return tf.where(is_identity(transform), boxes, moved)
 
 
 def place_boxes(
-    boxes: tf.Tensor, size: tf.Tensor, scaled_size: tf.Tensor, offset: tf.Tensor, flip: tf.Tensor, output_size: tf.Tensor
+    boxes: tf.Tensor,
+    size: tf.Tensor,
+    scaled_size: tf.Tensor,
+    offset: tf.Tensor,
+    flip: tf.Tensor,
+    output_size: tf.Tensor,
 ) -> tf.Tensor:
-    """Carries boxes through `placement` and clips them to the output (Model Garden's resize_and_crop_boxes)."""
+    """Carries boxes through `placement` and clips them to the output, as resize_and_crop_boxes does."""
     placed = transform_boxes(boxes, placement(size, scaled_size, offset, flip))
     return clip_boxes(placed, output_size)
 

@@ -1,11 +1,11 @@
-"""One step of AutoAugment or RandAugment: geometry is folded into a pending transform, colour is applied at once.
+"""One step of AutoAugment or RandAugment: geometry joins a pending transform, colour is applied at once.
 
-Both algorithms are lists of `Choice`s per step and a draw of which one to take; this module carries a choice out.
-A rotation, shear or translation costs nothing here: it joins the pending transform, which the resize to the output
-carries out together with flip, jitter and crop. A colour operation that looks at each pixel alone does not care
-whether it comes before or after the resampling and is applied to the source and to the colour shown beyond the edge.
-An operation that looks at more than one pixel, or at a place, needs the picture the reference gives it, so the
-pending transform is carried out first, at the nearest pixel, exactly as the reference does.
+Both algorithms are lists of `Choice`s per step and a draw of which one to take; this module carries one out.
+A rotation, shear or translation costs nothing here: it joins the pending transform, which the resize to the
+output carries out together with flip, jitter and crop. A colour operation that looks at each pixel alone
+gives the same before or after sampling at the nearest pixel, so it is applied to the source and to the colour
+shown beyond its edge. An operation that looks at more than one pixel, or at a place, needs the picture the
+reference gives it, so the pending transform is carried out first, at the nearest pixel, as there.
 """
 
 import dataclasses
@@ -67,7 +67,8 @@ class Draws(NamedTuple):
 
 def start(image: tf.Tensor, boxes: tf.Tensor, planes: tf.Tensor | None) -> Scene:
     """Returns the scene before the first step."""
-    return Scene(image, boxes, planes, geometry.identity(), tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8)))
+    beyond = tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8))
+    return Scene(image, boxes, planes, geometry.identity(), beyond)
 
 
 def settle(scene: Scene, fill: str) -> Scene:
@@ -94,16 +95,20 @@ def whole(level: float, multiplier: float) -> int:
     return int(level / MAX_LEVEL * multiplier)
 
 
+def _pixels(choice: Choice) -> float:
+    return choice.level / MAX_LEVEL * choice.translate_const
+
+
 # Rotations, shears, translations: (choice, sign, size) -> transform.
 GEOMETRIC: dict[str, Callable[[Choice, tf.Tensor, tf.Tensor], tf.Tensor]] = {
     'Rotate_BBox': lambda c, sign, size: geometry.rotation(c.level / MAX_LEVEL * 30.0 * sign, size),
     'ShearX_BBox': lambda c, sign, _: geometry.shear_x(c.level / MAX_LEVEL * 0.3 * sign),
     'ShearY_BBox': lambda c, sign, _: geometry.shear_y(c.level / MAX_LEVEL * 0.3 * sign),
-    'TranslateX_BBox': lambda c, sign, _: geometry.translation(0.0, c.level / MAX_LEVEL * c.translate_const * sign),
-    'TranslateY_BBox': lambda c, sign, _: geometry.translation(c.level / MAX_LEVEL * c.translate_const * sign, 0.0),
+    'TranslateX_BBox': lambda c, sign, _: geometry.translation(0.0, _pixels(c) * sign),
+    'TranslateY_BBox': lambda c, sign, _: geometry.translation(_pixels(c) * sign, 0.0),
 }
 
-# Each pixel alone: (image, choice, number of pixels in the image) -> image. Applied to the colour beyond as well.
+# Each pixel alone: (image, choice, pixels in the image) -> image. The colour beyond the edge gets it as well.
 POINTWISE: dict[str, Callable[[tf.Tensor, Choice, tf.Tensor], tf.Tensor]] = {
     'Invert': lambda image, _, __: color.invert(image),
     'Posterize': lambda image, c, _: color.posterize(image, whole(c.level, 4)),
@@ -128,7 +133,7 @@ def apply(scene: Scene, choice: Choice, draws: Draws, fill: str, step: int) -> S
     size = tf.shape(scene.image)[:2]
     if choice.name in GEOMETRIC:
         if step > 1:
-            # What an earlier step showed beyond the image has been coloured since; what this one shows has not.
+            # What earlier steps show beyond the edge may have been coloured since; what this one shows is not.
             scene = tf.cond(
                 tf.reduce_all(tf.equal(scene.beyond, color.GREY)), lambda: scene, lambda: settle(scene, fill)
             )

@@ -1,7 +1,7 @@
 """Augmentation of one image with boxes and masks, from the source's size to the network's.
 
-Order as in the released code: AutoAugment or RandAugment, flip, resize by a random scale, crop, pad. Nothing keeps
-state: the same seed gives the same pixels, eagerly and inside tf.data.
+Order as in the released code: AutoAugment or RandAugment, flip, resize by a random scale, crop, pad. Nothing
+keeps state: the same seed gives the same pixels, eagerly and inside tf.data.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,8 @@ class Augmented(NamedTuple):
         image: uint8 [output_h, output_w, 3], padded with the mean pixel at the bottom and right.
         boxes: float32 [K, 4] y1 x1 y2 x2 in pixels of `image`, none empty.
         keep: int32 [K], which of the instances given these are.
-        masks: uint8 [K, output_h, output_w], or None if none were given. A mask may be empty though its box is not.
+        masks: uint8 [K, output_h, output_w], or None if none were given. Like the box of a vanished instance,
+            a mask of which nothing is left stays, empty.
         image_info: float32 [4, 2], Model Garden's: original size, desired size, scale, offset.
     """
 

@@ -61,7 +61,7 @@ class Policy:
             raise errors.unknown_name('fill', self.fill, FILLS, where)
         if self.autoaugment and layers:
             raise errors.bad_value(
-                'randaugment_layers', layers, f"0 when autoaugment is '{self.autoaugment}': one or the other", where
+                'randaugment_layers', layers, f"0 while autoaugment is '{self.autoaugment}'", where
             )
 
 

@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., 2020) with the operations that move boxes along, Model Garden's `build_for_detection`."""
+"""RandAugment (Cubuk et al., 2020) that moves boxes along, as Model Garden's build_for_detection."""
 
 import tensorflow as tf
 
@@ -28,7 +28,9 @@ OPERATIONS = (
 )
 
 
-def distort(scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor) -> operations.Scene:
+def distort(
+    scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor
+) -> operations.Scene:
     """Draws and applies `layers` operations, each at strength `magnitude` in [0, 10]."""
     choices = [
         operations.Choice(name, magnitude, cutout_const=CUTOUT_CONST, translate_const=TRANSLATE_CONST)
