@@ -155,7 +155,8 @@ def _scissors(draw: Draw) -> Figure:
             )
         )
     parts.append(part('dark', shapes.ellipse(0.0, 0.0, 0.06, 0.06)))
-    return Figure(tuple(parts), ((0.0, 0.0), (0.0, -length * 0.9)))
+    tips = [shapes.step((0.0, 0.0), _UP + side * opening, length * 0.97) for side in (-1.0, 1.0)]
+    return Figure(tuple(parts), ((0.0, 0.0), *tips))
 
 
 def _chair(draw: Draw) -> Figure:
@@ -171,7 +172,7 @@ def _chair(draw: Draw) -> Figure:
         parts.append(part('slat', shapes.box(skew, -back + 0.1 + 0.2 * slat, 2.0 * width, 0.11)))
     seat = shapes.polygon((-width + skew, -0.14), (width + skew, -0.14), (width, 0.14), (-width, 0.14))
     parts.append(part('seat', seat))
-    return Figure(tuple(parts), ((skew, -back), (0.0, 0.0)))
+    return Figure(tuple(parts), ((skew, -back + 0.1), (0.0, 0.0)))
 
 
 def _guitar(draw: Draw) -> Figure:
@@ -198,7 +199,7 @@ PRETRAINING_FAMILIES: tuple[Family, ...] = (
     Family('butterfly', _butterfly, ('head', 'tail')),
     Family('hammer', _hammer, ('face', 'handle')),
     Family('cactus', _cactus, ('top', 'pot')),
-    Family('scissors', _scissors, ('pivot', 'opening')),
+    Family('scissors', _scissors, ('pivot', 'left_tip', 'right_tip'), ((1, 2),)),
     Family('chair', _chair, ('back', 'seat')),
     Family('guitar', _guitar, ('head', 'bridge')),
 )

@@ -188,11 +188,7 @@ def _add_object(
         layer = composer.place(sprite, top, left, is_object=True, shadow=shadow)
         if layer is not None:
             centres.append((y, x, pose.extent))
-            points = sprite.keypoints + (left, top)
-            if pose.mirrored:
-                for first, second in family.flip_pairs:
-                    points[[first, second]] = points[[second, first]]
-            return layer, points
+            return layer, family.named(sprite.keypoints + (left, top), pose.mirrored)
     return None
 
 

@@ -59,6 +59,13 @@ class Family:
     keypoint_names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
 
+    def named(self, points: np.ndarray, mirrored: bool) -> np.ndarray:
+        """Puts the key points [P, 2] of a figure, mirrored or not, in the order of their names."""
+        order = np.arange(len(points))
+        for first, second in self.flip_pairs if mirrored else ():
+            order[[first, second]] = second, first
+        return points[order]
+
 
 class Draw:
     """The random draws of one figure: every deviation from the mean shape is scaled by `variation`."""

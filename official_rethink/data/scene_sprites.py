@@ -154,7 +154,7 @@ def _paint(
     height, width = int(bottom - top), int(right - left)
     mask = np.zeros((height, width), np.uint8)
     offset = np.array([left << _SHIFT_BITS, top << _SHIFT_BITS], np.int32)
-    cv2.fillPoly(mask, [outline - offset for outline in corners], 255, cv2.LINE_8, _SHIFT_BITS)
+    cv2.fillPoly(mask, [outline - offset for outline in corners], (255,), cv2.LINE_8, _SHIFT_BITS)
     area = (slice(top, bottom), slice(left, right))
     # A pattern of 256 pixels spans about one and a half figures, so a texture keeps its grain under scaling.
     scale = material.scale * 170.0 / pose.extent

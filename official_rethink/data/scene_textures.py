@@ -159,7 +159,7 @@ def distinct_color(rng: np.random.Generator, others: list[Color], gap: float) ->
 
 def ramp(first: Color, second: Color) -> np.ndarray:
     """The colour table, uint8 [256, 1, 3], from one colour at grey 0 to another at grey 255."""
-    table = np.float32(first) * (1.0 - _SHARES) + np.float32(second) * _SHARES
+    table = np.array(first, np.float32) * (1.0 - _SHARES) + np.array(second, np.float32) * _SHARES
     return table.round().astype(np.uint8)[:, None, :]
 
 
@@ -194,7 +194,7 @@ def background(rng: np.random.Generator, height: int, width: int, contrast: floa
             .astype(np.int32)
         )
         mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [corners], 255)
+        cv2.fillPoly(mask, [corners], (255,))
         cv2.copyTo(_layer(rng, height, width, contrast), mask, canvas)
     elif kind < 0.7:  # one texture fading into another
         soft = sample_pattern(
