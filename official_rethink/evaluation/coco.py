@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,14 +25,15 @@ def metric_names(max_detections: int = 100, masks: bool = False) -> list[str]:
 class CocoEvaluator:
     """Collects truth and detections image by image, then gives COCO's twelve numbers.
 
-    The numbers are pycocotools', also where that is surprising: a metric without any truth to measure it on is
-    -1, each class keeps its own best `max_detections` of an image, ties keep the order in which they were given.
-    Images count in the order of their ids, whatever the order of `add`, so ties between images are settled alike.
+    The numbers are pycocotools', also where that is surprising: a metric without any truth to measure it on
+    is -1, each class keeps its own best `max_detections` of an image, ties keep the order in which they were
+    given. Images count in the order of their ids, whatever the order of `add`, so ties between images are
+    settled alike.
 
-    Only numbers and run-length codes are kept, 56 bytes a detection. A class of `PADDING_CLASS` (-1) marks a
-    padding row, which is skipped. Detections of other classes than the categories' cannot be right or wrong and are
-    left out, as pycocotools does (`ignored_detections` counts them). A score or box that is not finite is an error:
-    it means the model has diverged, and any metric would hide it.
+    Only numbers and run-length codes are kept, 48 bytes a detection. A class of `PADDING_CLASS` (-1) marks a
+    padding row, which is skipped. Detections of other classes than the categories' cannot be right or wrong
+    and are left out, as pycocotools does (`ignored_detections` counts them). A score or box that is not
+    finite is an error: it means the model has diverged, and any metric would hide it.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class CocoEvaluator:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise errors.bad_value('categories', twice, 'each name once, for a metric is named after it')
-        self._categories = None if categories is None else {int(key): str(categories[key]) for key in categories}
+        self._categories = (
+            None if categories is None else {int(key): str(categories[key]) for key in categories}
+        )
         self.backend = coco_backends.resolve(backend)
         self._max_detections = max_detections
         self._per_category = per_category
@@ -65,7 +68,7 @@ class CocoEvaluator:
 
     def reset(self) -> None:
         """Forgets every image."""
-        self._images: dict[ImageId, images.Instances] = {}
+        self._images: dict[ImageId, _Image] = {}
         self._with_masks: bool | None = None
 
     def __len__(self) -> int:
@@ -78,7 +81,8 @@ class CocoEvaluator:
     def ignored_detections(self) -> int:
         """How many detections have a class that is none of the categories."""
         known = self._category_names()
-        return sum(int((~np.isin(image.classes, list(known))).sum()) for image in self._images.values())
+        unknown = (~np.isin(image.found.classes, list(known)) for image in self._images.values())
+        return sum(int(rows.sum()) for rows in unknown)
 
     def add(
         self,
@@ -103,7 +107,8 @@ class CocoEvaluator:
             width: of the image, in pixels.
             truth_boxes: y1 x1 y2 x2 in pixels [N, 4].
             truth_classes: class ids [N].
-            truth_areas: what sorts instances into small, medium and large [N]; None: of the mask, else of the box.
+            truth_areas: what sorts instances into small, medium and large [N]; None: that of the mask, or
+                without masks of the box.
             truth_is_crowd: 0 or 1 [N]; None: no crowds.
             boxes: y1 x1 y2 x2 in pixels [D, 4].
             scores: [D].
@@ -117,24 +122,31 @@ class CocoEvaluator:
         key = images.image_key(image_id)
         where = f'image {key!r}'
         if key in self._images:
-            raise errors.bad_value('image id', key, 'an id that was not added before; leave out padding images')
+            raise errors.bad_value(
+                'image id', key, 'an id that was not added before; leave out padding images'
+            )
         with_masks = truth_masks_rle is not None or masks_rle is not None
         if self._with_masks is not None and with_masks != self._with_masks:
-            found = ('without', 'with')[with_masks]
-            raise errors.bad_value('masks', f'an image {found} masks', 'masks for all images or for none', where)
+            kind = ('without', 'with')[with_masks]
+            raise errors.bad_value(
+                'masks', f'an image {kind} masks', 'masks for all images or for none', where
+            )
+        size = images.image_size(height, width, where)
         truth_codes, codes = (truth_masks_rle or [], masks_rle or []) if with_masks else (None, None)
-        image = images.Instances(where, height, width)
-        image.set_truth(truth_boxes, truth_classes, truth_areas, truth_is_crowd, truth_codes)
-        image.set_detections(boxes, scores, classes, codes)
-        self._check_classes(image)
-        self._images[key] = image
+        truth = images.Truth(
+            truth_boxes, truth_classes, truth_is_crowd, where, truth_areas, truth_codes, size
+        )
+        found = images.Detections(boxes, scores, classes, where, codes, size)
+        self._check_classes(truth, where)
+        self._images[key] = _Image(size, truth, found)
         self._with_masks = with_masks
 
     def evaluate(self) -> dict[str, float]:
         """Returns COCO's twelve numbers, those of masks where there are any, and each class's AP on demand.
 
-        Keys: AP AP50 AP75 APs APm APl ARmax1 ARmax10 ARmax100 ARs ARm ARl (the 100 being `max_detections`), `mask_`
-        and the same, `PerCategory/<name>/AP` and `PerCategory/<name>/mask_AP`. -1: no truth to measure it on.
+        Keys: AP AP50 AP75 APs APm APl ARmax1 ARmax10 ARmax100 ARs ARm ARl (the 100 being `max_detections`),
+        `mask_` and the same, `PerCategory/<name>/AP` and `PerCategory/<name>/mask_AP`. -1: no truth to
+        measure it on.
 
         Raises:
             UserError: no image was added.
@@ -157,47 +169,51 @@ class CocoEvaluator:
                 per_category[f'PerCategory/{names[number]}/{prefix}AP'] = value
         return results | per_category if self._per_category else results
 
-    def _check_classes(self, image: images.Instances) -> None:
-        if self._categories is None or np.isin(image.truth_classes, list(self._categories)).all():
+    def _check_classes(self, truth: images.Truth, where: str) -> None:
+        if self._categories is None or np.isin(truth.classes, list(self._categories)).all():
             return
-        unknown = next(label for label in image.truth_classes.tolist() if label not in self._categories)
+        unknown = next(label for label in truth.classes.tolist() if label not in self._categories)
         known = ', '.join(str(number) for number in sorted(self._categories))
-        raise errors.bad_value('truth class', unknown, f"one of the categories' ids: {known}", image.where)
+        raise errors.bad_value('truth class', unknown, f"one of the categories' ids: {known}", where)
 
     def _category_names(self) -> dict[int, str]:
         if self._categories is not None:
             return self._categories
-        found = {label for image in self._images.values() for label in image.truth_classes.tolist()}
+        found = {label for image in self._images.values() for label in image.truth.classes.tolist()}
         return {label: str(label) for label in sorted(found)}
 
     def _columns(self, masks: bool) -> coco_backends.Columns:
-        order = [self._images[key] for key in sorted(self._images, key=lambda key: (isinstance(key, str), key))]
-        categories = sorted(self._category_names())
-
-        def numbers(name: str) -> np.ndarray:
-            return np.concatenate([getattr(image, name) for image in order])
-
-        truth_boxes, _ = images.sides_and_areas(numbers('truth_boxes'))
-        boxes, areas = images.sides_and_areas(numbers('boxes'))
+        order = [
+            self._images[key] for key in sorted(self._images, key=lambda key: (isinstance(key, str), key))
+        ]
+        truths, founds = [image.truth for image in order], [image.found for image in order]
+        truth_boxes, _ = images.sides_and_areas(np.concatenate([truth.boxes for truth in truths]))
+        boxes, areas = images.sides_and_areas(np.concatenate([found.boxes for found in founds]))
         columns = coco_backends.Columns(
             sizes=np.array([image.size for image in order], np.int64),
-            categories=categories,
-            truth_image=np.repeat(np.arange(len(order)), [len(image.truth_classes) for image in order]),
-            truth_class=numbers('truth_classes').astype(np.int64),
-            truth_crowd=numbers('truth_crowd').astype(np.int64),
+            categories=sorted(self._category_names()),
+            truth_image=np.repeat(np.arange(len(order)), [len(truth.classes) for truth in truths]),
+            truth_class=np.concatenate([truth.classes for truth in truths]),
+            truth_crowd=np.concatenate([truth.is_crowd for truth in truths]).astype(np.int64),
             truth_boxes=truth_boxes,
-            truth_areas=numbers('truth_areas'),
-            image=np.repeat(np.arange(len(order)), [len(image.classes) for image in order]),
-            classes=numbers('classes').astype(np.int64),
+            truth_areas=np.concatenate([truth.areas for truth in truths]),
+            image=np.repeat(np.arange(len(order)), [len(found.classes) for found in founds]),
+            classes=np.concatenate([found.classes for found in founds]),
             boxes=boxes,
-            scores=numbers('scores'),
+            scores=np.concatenate([found.scores for found in founds]),
             areas=areas,
         )
         if masks:
-            columns.truth_masks = [mask for image in order for mask in image.truth_masks]
-            columns.masks = [mask for image in order for mask in image.masks]
+            columns.truth_masks = [mask for truth in truths for mask in truth.masks]
+            columns.masks = [mask for found in founds for mask in found.masks]
             columns.areas = images.mask_areas(columns.masks)
         return _of_known_classes(columns)
+
+
+class _Image(NamedTuple):
+    size: tuple[int, int]  # height, width
+    truth: images.Truth
+    found: images.Detections
 
 
 def _of_known_classes(columns: coco_backends.Columns) -> coco_backends.Columns:

@@ -13,8 +13,9 @@ from official_rethink.common import errors
 
 BACKENDS = ('auto', 'hotcoco', 'pycocotools')
 
-# Units: `N` truth instances, `D` detections, `K` classes; `T` IoU thresholds 0.50, 0.55, ..., 0.95, `R` recall
-# thresholds 0.00, 0.01, ..., 1.00, `S` area ranges (all, small, medium, large), `C` caps on detections.
+# Units: `N` truth instances, `D` detections, `K` classes; `T` IoU thresholds 0.50, 0.55, ..., 0.95, `R`
+# recall thresholds 0.00, 0.01, ..., 1.00, `S` area ranges (all, small, medium, large), `C` caps on
+# detections.
 
 
 @dataclasses.dataclass
@@ -121,12 +122,16 @@ def _pycocotools(columns: Columns, caps: list[int], kind: str) -> tuple[np.ndarr
             for entry, mask in zip(entries, masks, strict=True):
                 entry['segmentation'] = mask
         built = coco.COCO()
-        built.dataset = {'images': columns.images(), 'categories': _category_entries(columns), 'annotations': entries}
+        built.dataset = {
+            'images': columns.images(),
+            'categories': _category_entries(columns),
+            'annotations': entries,
+        }
         built.createIndex()
         return built
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        # loadRes would fail on an empty list and take a mask's area from its box, so the entries are made here.
+        # Not by loadRes: it fails on an empty list, and takes a mask's area from its box.
         truth = data_set(_truth_entries(columns), columns.truth_masks)
         found = data_set(_detection_entries(columns), columns.masks)
         run = cocoeval.COCOeval(truth, found, kind)
@@ -162,6 +167,14 @@ def _detection_entries(columns: Columns) -> list[dict[str, Any]]:
         strict=True,
     )
     return [
-        {'id': n, 'image_id': image, 'category_id': label, 'iscrowd': 0, 'score': score, 'bbox': box, 'area': area}
+        {
+            'id': n,
+            'image_id': image,
+            'category_id': label,
+            'iscrowd': 0,
+            'score': score,
+            'bbox': box,
+            'area': area,
+        }
         for n, (image, label, score, box, area) in enumerate(table, 1)
     ]

@@ -70,13 +70,23 @@ def box_rows(values: Any, what: str, where: str) -> np.ndarray:
     return array
 
 
+def image_size(height: Any, width: Any, where: str) -> tuple[int, int]:
+    """Returns height and width in pixels as integers above 0."""
+    for name, value in (('height', height), ('width', width)):
+        if int(value) != value or value < 1:
+            raise errors.bad_value(name, value, 'a whole number of pixels above 0', where)
+    return int(height), int(width)
+
+
 def sides_and_areas(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns COCO's x y width height [n, 4] and the areas [n] of y1 x1 y2 x2 boxes."""
     height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return np.column_stack([boxes[:, 1], boxes[:, 0], width, height]), width * height
 
 
-def masks_checked(masks: Sequence[Mapping[str, Any]], count: int, size: tuple[int, int], where: str) -> list[Rle]:
+def masks_checked(
+    masks: Sequence[Mapping[str, Any]], count: int, size: tuple[int, int], where: str
+) -> list[Rle]:
     """Returns compressed run-length codes, after checking their number and size.
 
     Args:
@@ -103,7 +113,8 @@ def _compressed(mask: Mapping[str, Any], size: tuple[int, int]) -> Rle:
     elif not isinstance(counts, bytes):
         from pycocotools import mask as codec  # only for the uncompressed form
 
-        counts = codec.frPyObjects({'size': list(size), 'counts': [int(run) for run in counts]}, *size)['counts']
+        runs = {'size': list(size), 'counts': [int(run) for run in counts]}
+        counts = codec.frPyObjects(runs, *size)['counts']
     return {'size': list(size), 'counts': counts}
 
 
@@ -114,59 +125,79 @@ def mask_areas(masks: Sequence[Rle]) -> np.ndarray:
     return np.asarray(codec.area(list(masks)), np.float64).reshape(-1) if masks else np.zeros(0)
 
 
-class Instances:
-    """Truth and detections of one image; boxes are y1 x1 y2 x2 in pixels, rows of padding are left out."""
+def at_least(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Returns which scores reach the threshold, compared in float32 as a student's input pipeline does it.
 
-    __slots__ = (
-        'boxes',
-        'classes',
-        'masks',
-        'scores',
-        'size',
-        'truth_areas',
-        'truth_boxes',
-        'truth_classes',
-        'truth_crowd',
-        'truth_masks',
-        'where',
-    )
+    In float64 a score stored as float32 0.7 would lie below 0.7.
+    """
+    return scores.astype(np.float32) >= np.float32(threshold)
 
-    def __init__(self, where: str, height: int, width: int):
-        """Args: the image's name in errors; its height and width in pixels."""
-        for name, value in (('height', height), ('width', width)):
-            if int(value) != value or value < 1:
-                raise errors.bad_value(name, value, 'a whole number of pixels above 0', where)
-        self.where = where
-        self.size = (int(height), int(width))
-        self.truth_masks: list[Rle] = []
-        self.masks: list[Rle] = []
 
-    def set_truth(
-        self, boxes: Any, classes: Any, areas: Any | None, is_crowd: Any | None, masks: Sequence[Any] | None
-    ) -> None:
-        """Takes the truth; without `areas` they are the masks', without masks the boxes'."""
-        rows = box_rows(boxes, 'truth_boxes', self.where)
+class Truth:
+    """One image's truth without padding: boxes y1 x1 y2 x2 [N, 4], classes [N], is_crowd bool [N]."""
+
+    __slots__ = ('areas', 'boxes', 'classes', 'is_crowd', 'masks')
+
+    def __init__(
+        self,
+        boxes: Any,
+        classes: Any,
+        is_crowd: Any | None,
+        where: str,
+        areas: Any | None = None,
+        masks: Sequence[Mapping[str, Any]] | None = None,
+        size: tuple[int, int] = (0, 0),
+    ):
+        """Checks and keeps; without `areas` they are the masks', without masks the boxes'.
+
+        Args:
+            boxes: y1 x1 y2 x2 in pixels [N, 4].
+            classes: class ids [N], PADDING_CLASS for padding.
+            is_crowd: 0 or 1 [N]; None: no crowds.
+            where: the image, for errors.
+            areas: [N] or None.
+            masks: run-length codes [N] or None.
+            size: height, width of the image, which the masks must have.
+        """
+        rows = box_rows(boxes, 'truth_boxes', where)
         count = len(rows)
-        labels = integers(classes, 'truth_classes', self.where, count)
-        crowd = np.zeros(count) if is_crowd is None else column(is_crowd, 'truth_is_crowd', self.where, count)
+        labels = integers(classes, 'truth_classes', where, count)
+        crowd = np.zeros(count) if is_crowd is None else column(is_crowd, 'truth_is_crowd', where, count)
         keep = labels != PADDING_CLASS
-        self.truth_boxes, self.truth_classes, self.truth_crowd = rows[keep], labels[keep], crowd[keep] != 0
-        self.truth_areas = sides_and_areas(self.truth_boxes)[1]
-        if masks is not None:
-            codes = masks_checked(masks, count, self.size, self.where)
-            self.truth_masks = [code for code, kept in zip(codes, keep, strict=True) if kept]
-            self.truth_areas = mask_areas(self.truth_masks)
+        self.boxes, self.classes, self.is_crowd = rows[keep], labels[keep], crowd[keep] != 0
+        self.masks = _masks_kept(masks, keep, size, where)
+        self.areas = sides_and_areas(self.boxes)[1] if masks is None else mask_areas(self.masks)
         if areas is not None:
-            self.truth_areas = column(areas, 'truth_areas', self.where, count)[keep]
+            self.areas = column(areas, 'truth_areas', where, count)[keep]
 
-    def set_detections(self, boxes: Any, scores: Any, classes: Any, masks: Sequence[Any] | None) -> None:
-        """Takes the detections."""
-        rows = box_rows(boxes, 'boxes', self.where)
-        count = len(rows)
-        labels = integers(classes, 'classes', self.where, count)
+
+class Detections:
+    """One image's detections without padding: boxes y1 x1 y2 x2 [D, 4], scores [D], classes [D]."""
+
+    __slots__ = ('boxes', 'classes', 'masks', 'scores')
+
+    def __init__(
+        self,
+        boxes: Any,
+        scores: Any,
+        classes: Any,
+        where: str,
+        masks: Sequence[Mapping[str, Any]] | None = None,
+        size: tuple[int, int] = (0, 0),
+    ):
+        """Checks and keeps; the arguments are those of `Truth`."""
+        rows = box_rows(boxes, 'boxes', where)
+        labels = integers(classes, 'classes', where, len(rows))
         keep = labels != PADDING_CLASS
         self.boxes, self.classes = rows[keep], labels[keep]
-        self.scores = column(scores, 'scores', self.where, count)[keep]
-        if masks is not None:
-            codes = masks_checked(masks, count, self.size, self.where)
-            self.masks = [code for code, kept in zip(codes, keep, strict=True) if kept]
+        self.scores = column(scores, 'scores', where, len(rows))[keep]
+        self.masks = _masks_kept(masks, keep, size, where)
+
+
+def _masks_kept(
+    masks: Sequence[Mapping[str, Any]] | None, keep: np.ndarray, size: Any, where: str
+) -> list[Rle]:
+    if masks is None:
+        return []
+    codes = masks_checked(masks, len(keep), size, where)
+    return [code for code, kept in zip(codes, keep, strict=True) if kept]

@@ -35,7 +35,9 @@ def image(image_id: Any = 1, truth: Any = (), found: Any = (), **changes: Any) -
     return made | changes
 
 
-def evaluate(*given: dict[str, Any], backend: str = 'auto', categories: Any = CATEGORIES, **options: Any) -> Any:
+def evaluate(
+    *given: dict[str, Any], backend: str = 'auto', categories: Any = CATEGORIES, **options: Any
+) -> Any:
     evaluator = coco.CocoEvaluator(categories, backend=backend, **options)
     for one in given:
         evaluator.add(**one)
@@ -49,23 +51,35 @@ def box_entry(box: Any) -> tuple[list[float], float]:
 
 def reference(given: list[dict[str, Any]], kind: str = 'bbox') -> np.ndarray:
     """Gives the twelve numbers of pycocotools, used as its own demonstration uses it."""
-    truth, found = [], []
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for one in given:
-        crowds = one['truth_is_crowd'] if one['truth_is_crowd'] is not None else np.zeros(len(one['truth_boxes']))
+        crowds = (
+            one['truth_is_crowd'] if one['truth_is_crowd'] is not None else np.zeros(len(one['truth_boxes']))
+        )
         for row, (box, label) in enumerate(zip(one['truth_boxes'], one['truth_classes'], strict=True)):
             sides, area = box_entry(box)
             area = area if one['truth_areas'] is None else float(one['truth_areas'][row])
-            entry = {'id': len(truth) + 1, 'image_id': one['image_id'], 'category_id': int(label), 'bbox': sides}
+            entry = {
+                'id': len(truth) + 1,
+                'image_id': one['image_id'],
+                'category_id': int(label),
+                'bbox': sides,
+            }
             entry |= {'area': area, 'iscrowd': int(crowds[row])}
             truth.append(entry if kind == 'bbox' else entry | {'segmentation': one['truth_masks_rle'][row]})
-        for row, (box, score, label) in enumerate(zip(one['boxes'], one['scores'], one['classes'], strict=True)):
+        for row, (box, score, label) in enumerate(
+            zip(one['boxes'], one['scores'], one['classes'], strict=True)
+        ):
             entry = {'image_id': one['image_id'], 'category_id': int(label), 'score': float(score)}
             shape = {'bbox': box_entry(box)[0]} if kind == 'bbox' else {'segmentation': one['masks_rle'][row]}
             found.append(entry | shape)
     with contextlib.redirect_stdout(io.StringIO()):
         data = reference_coco.COCO()
         data.dataset = {
-            'images': [{'id': one['image_id'], 'height': one['height'], 'width': one['width']} for one in given],
+            'images': [
+                {'id': one['image_id'], 'height': one['height'], 'width': one['width']} for one in given
+            ],
             'categories': [{'id': number, 'name': name} for number, name in CATEGORIES.items()],
             'annotations': truth,
         }
@@ -83,7 +97,9 @@ def assert_equals_reference(given: list[dict[str, Any]], kinds: tuple[str, ...] 
         for backend in BACKENDS:
             metrics = evaluate(*given, backend=backend)
             names = [('mask_' if kind == 'segm' else '') + name for name in coco.metric_names()]
-            np.testing.assert_allclose([metrics[name] for name in names], wanted, atol=1e-9, rtol=0, err_msg=backend)
+            np.testing.assert_allclose(
+                [metrics[name] for name in names], wanted, atol=1e-9, rtol=0, err_msg=backend
+            )
 
 
 def random_boxes(rng: np.random.Generator, count: int, height: int, width: int) -> np.ndarray:
@@ -103,14 +119,21 @@ def random_images(seed: int, with_masks: bool = False) -> list[dict[str, Any]]:
         guesses = int(rng.integers(100, 250) if many else rng.integers(1, 30))
         truth, found = random_boxes(rng, count, height, width), random_boxes(rng, guesses, height, width)
         if count:
-            near = truth[rng.integers(0, count, guesses)] + rng.normal(size=(guesses, 4)) * rng.choice([0, 1, 10])
-            near = np.concatenate([np.minimum(near[:, :2], near[:, 2:]), np.maximum(near[:, :2], near[:, 2:])], 1)
+            near = truth[rng.integers(0, count, guesses)] + rng.normal(size=(guesses, 4)) * rng.choice(
+                [0, 1, 10]
+            )
+            near = np.concatenate(
+                [np.minimum(near[:, :2], near[:, 2:]), np.maximum(near[:, :2], near[:, 2:])], 1
+            )
             found = np.where(rng.random((guesses, 1)) < 0.7, near, found)
         if whole:
             truth, found = np.round(truth), np.round(found)
         areas = (truth[:, 2] - truth[:, 0]) * (truth[:, 3] - truth[:, 1]) * 0.7
         one = image(number * 3 + 1, height=height, width=width, truth_boxes=truth, truth_areas=areas)
-        one |= {'truth_classes': rng.choice([1, 3], count), 'truth_is_crowd': rng.random(count) < rng.choice([0, 0.3])}
+        one |= {
+            'truth_classes': rng.choice([1, 3], count),
+            'truth_is_crowd': rng.random(count) < rng.choice([0, 0.3]),
+        }
         one |= {'boxes': found.astype(np.float32), 'classes': rng.choice([1, 3, 7], guesses)}
         one['scores'] = np.round(rng.random(guesses), decimals).astype(np.float32)
         if with_masks:
@@ -131,10 +154,11 @@ def random_mask(rng: np.random.Generator, box: np.ndarray, height: int, width: i
 def test_one_of_two_found(backend: str) -> None:
     """AP and recall of one class, by hand.
 
-    Two truths, the first found exactly with score 0.9, then a false detection with 0.8, the second truth missed.
-    Recall after each detection is 1/2, 1/2, precision 1, 1/2. COCO reads precision at recalls 0, 0.01, ..., 1: the
-    51 recalls 0 to 0.50 give 1, the other 50 give 0: AP = 51/101 at each IoU, since the match is exact.
-    One detection an image reaches recall 1/2, and so do ten. The 100 x 100 boxes are large, so APl = AP, APs = -1.
+    Two truths, the first found exactly with score 0.9, then a false detection with 0.8, the second truth
+    missed. Recall after each detection is 1/2, 1/2, precision 1, 1/2. COCO reads precision at recalls 0,
+    0.01, ..., 1: the 51 recalls 0 to 0.50 give 1, the other 50 give 0: AP = 51/101 at each IoU, since the
+    match is exact. One detection an image reaches recall 1/2, and so do ten. The 100 x 100 boxes are large,
+    so APl = AP, APs = -1.
     """
     truth = [((0, 0, 100, 100), 1), ((100, 100, 200, 200), 1)]
     found = [((0, 0, 100, 100), 0.9, 1), ((0, 150, 20, 170), 0.8, 1)]
@@ -159,7 +183,7 @@ def test_false_detection_first(backend: str) -> None:
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_overlap_counts_at_the_thresholds_it_reaches(backend: str) -> None:
-    """A box of 10 x 8 in a truth of 10 x 10 has IoU 0.8: right at 0.50 ... 0.80, which is 7 of 10 thresholds."""
+    """A box of 10 x 8 in a truth of 10 x 10 has IoU 0.8: right at 0.50 ... 0.80, 7 of 10 thresholds."""
     metrics = evaluate(image(1, [((0, 0, 10, 10), 1)], [((0, 0, 10, 8), 0.5, 1)]), backend=backend)
     assert metrics['AP'] == pytest.approx(0.7, abs=1e-9)
     assert (metrics['AP50'], metrics['AP75'], metrics['ARmax100']) == pytest.approx((1, 1, 0.7), abs=1e-9)
@@ -172,12 +196,13 @@ def test_crowd_is_neither_right_nor_wrong(backend: str) -> None:
     found = [((110, 10, 130, 30), 0.95, 1), ((150, 50, 180, 90), 0.94, 1), ((0, 0, 20, 20), 0.5, 1)]
     metrics = evaluate(image(1, truth, found, truth_is_crowd=[0, 1]), backend=backend)
     assert metrics['AP'] == pytest.approx(1, abs=1e-9)
-    assert evaluate(image(1, truth, found), backend=backend)['AP'] < 0.5  # without the crowd flag they are wrong
+    without_flag = evaluate(image(1, truth, found), backend=backend)
+    assert without_flag['AP'] < 0.5
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_per_category(backend: str) -> None:
-    """Cat is found (AP 1), dog is missed (0), bird is nowhere in the truth (-1); AP is the mean of 1 and 0."""
+    """Cat is found (AP 1), dog is missed (0), bird is not in the truth (-1); AP is the mean of 1 and 0."""
     truth = [((0, 0, 50, 50), 1), ((60, 60, 120, 120), 3)]
     found = [((0, 0, 50, 50), 0.9, 1), ((60, 60, 120, 120), 0.9, 7)]
     metrics = evaluate(image(1, truth, found), backend=backend, per_category=True)
@@ -185,7 +210,9 @@ def test_per_category(backend: str) -> None:
     assert metrics['PerCategory/dog/AP'] == 0
     assert metrics['PerCategory/bird/AP'] == -1
     assert metrics['AP'] == pytest.approx(0.5, abs=1e-9)
-    assert not any(name.startswith('PerCategory') for name in evaluate(image(1, truth, found), backend=backend))
+    assert not any(
+        name.startswith('PerCategory') for name in evaluate(image(1, truth, found), backend=backend)
+    )
 
 
 def test_mask_overlap_differs_from_box_overlap() -> None:
@@ -226,14 +253,22 @@ DEGENERATE = {
     ],
     'all crowd': [image(1, [((0, 0, 9, 9), 1)] * 3, [((0, 0, 9, 9), 0.5, 1)] * 2, truth_is_crowd=[1, 1, 1])],
     'one pixel and zero area': [image(1, ONE_PIXEL, [(box, 0.5, label) for box, label in ONE_PIXEL])],
-    'class absent from truth': [image(1, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9), 0.5, 7), ((0, 0, 9, 9), 0.5, 1)])],
-    'class absent from detections': [image(1, [((0, 0, 9, 9), 1), ((0, 0, 9, 9), 3)], [((0, 0, 9, 9), 0.5, 1)])],
-    'equal scores': [image(n, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9 - n % 3 * 4), 0.5, 1)] * 3) for n in range(1, 9)],
+    'class absent from truth': [
+        image(1, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9), 0.5, 7), ((0, 0, 9, 9), 0.5, 1)])
+    ],
+    'class absent from detections': [
+        image(1, [((0, 0, 9, 9), 1), ((0, 0, 9, 9), 3)], [((0, 0, 9, 9), 0.5, 1)])
+    ],
+    'equal scores': [
+        image(n, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9 - n % 3 * 4), 0.5, 1)] * 3) for n in range(1, 9)
+    ],
     'equal boxes': [image(1, [((0, 0, 9, 9), 1)] * 4, [((0, 0, 9, 9), 0.25 * n, 1) for n in range(4)])],
     'area on the borders': [
         image(1, [((0, 0, 32, 32), 1), ((0, 0, 96, 96), 1)], [((0, 0, 32, 32), 1, 1), ((0, 0, 96, 96), 1, 1)])
     ],
-    'over 100 detections': [image(1, [((0, 0, 9, 9), 1)], [((0, 0, 9, 5), 0.9, 1)] * 150 + [((0, 0, 9, 9), 0.1, 1)])],
+    'over 100 detections': [
+        image(1, [((0, 0, 9, 9), 1)], [((0, 0, 9, 5), 0.9, 1)] * 150 + [((0, 0, 9, 9), 0.1, 1)])
+    ],
     'scores 0 and 1': [image(1, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9), 0.0, 1), ((50, 50, 60, 60), 1.0, 1)])],
     'ids not above 0': [
         image(-4, [((0, 0, 9, 9), 1)], [((0, 0, 9, 9), 0.5, 1)]),
@@ -249,7 +284,7 @@ def test_degenerate_equals_pycocotools(case: str) -> None:
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_no_detection(backend: str) -> None:
-    """pycocotools cannot load an empty list; nothing found is AP 0 where there is truth, -1 where there is none."""
+    """Nothing found is AP 0 where there is truth, -1 where there is none; pycocotools cannot load it."""
     metrics = evaluate(image(1, [((0, 0, 9, 9), 1)]), backend=backend)
     assert (metrics['AP'], metrics['APs'], metrics['ARmax100'], metrics['APl']) == (0, 0, 0, -1)
 
@@ -336,15 +371,27 @@ def test_auto_falls_back_to_pycocotools(monkeypatch: pytest.MonkeyPatch) -> None
         coco.CocoEvaluator(CATEGORIES, backend='hotcoco')
 
 
-BAD = {
-    'nan score': ({'boxes': [[0, 0, 1, 1]], 'scores': [math.nan], 'classes': [1]}, r'scores\[0\] is nan.*image 1'),
-    'infinite score': ({'boxes': [[0, 0, 1, 1]], 'scores': [math.inf], 'classes': [1]}, r'scores\[0\] is inf'),
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    'nan score': (
+        {'boxes': [[0, 0, 1, 1]], 'scores': [math.nan], 'classes': [1]},
+        r'scores\[0\] is nan.*image 1',
+    ),
+    'infinite score': (
+        {'boxes': [[0, 0, 1, 1]], 'scores': [math.inf], 'classes': [1]},
+        r'scores\[0\] is inf',
+    ),
     'nan box': ({'boxes': [[0, 0, math.nan, 1]], 'scores': [1], 'classes': [1]}, r'boxes\[0\].*nan.*finite'),
     'box turned round': ({'boxes': [[5, 0, 1, 1]], 'scores': [1], 'classes': [1]}, 'y1 <= y2'),
     'boxes of five': ({'boxes': [[0, 0, 1, 1, 1]], 'scores': [1], 'classes': [1]}, r'\[1, 5\].*\[n, 4\]'),
-    'score missing': ({'boxes': [[0, 0, 1, 1]], 'scores': [], 'classes': [1]}, r'shape of scores is \[0\].*\[1\]'),
+    'score missing': (
+        {'boxes': [[0, 0, 1, 1]], 'scores': [], 'classes': [1]},
+        r'shape of scores is \[0\].*\[1\]',
+    ),
     'class with a fraction': ({'boxes': [[0, 0, 1, 1]], 'scores': [1], 'classes': [1.5]}, 'whole numbers'),
-    'truth class unknown': ({'truth_boxes': [[0, 0, 1, 1]], 'truth_classes': [2]}, 'truth class is 2.*1, 3, 7'),
+    'truth class unknown': (
+        {'truth_boxes': [[0, 0, 1, 1]], 'truth_classes': [2]},
+        'truth class is 2.*1, 3, 7',
+    ),
     'image id': ({'image_id': 1.5}, 'image id is 1.5'),
     'height': ({'height': 0}, 'height is 0'),
     'mask size': (
@@ -355,7 +402,10 @@ BAD = {
         },
         r'size of mask 0 is \[9, 9\].*\[200, 200\]',
     ),
-    'mask missing': ({'truth_boxes': [[0, 0, 1, 1]], 'truth_classes': [1], 'masks_rle': []}, 'number of masks is 0'),
+    'mask missing': (
+        {'truth_boxes': [[0, 0, 1, 1]], 'truth_classes': [1], 'masks_rle': []},
+        'number of masks is 0',
+    ),
 }
 
 
