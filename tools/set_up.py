@@ -73,6 +73,12 @@ def exclusive(path: str) -> Iterator[None]:
         yield
 
 
+def create(environment: str) -> None:
+    """Makes an empty environment, whatever was there before."""
+    shutil.rmtree(environment, ignore_errors=True)
+    subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+
+
 def install(kind: str, environment: str) -> None:
     """Fills the environment from the locks: build tools, everything, build tools away, consistency check."""
     python = os.path.join(environment, 'bin', 'python')
@@ -96,8 +102,7 @@ def set_up(kind: str, environment: str) -> None:
     interrupted = os.path.exists(stamp_path('started', environment))
     if interrupted or not (kind == 'dev' and is_complete('run', environment)):
         print(f'Making {os.path.relpath(environment)} (about 2.5 GB, some minutes, once).', flush=True)
-        shutil.rmtree(environment, ignore_errors=True)
-        subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+        create(environment)
     print(f'Installing {LOCKS[kind]}, exact versions checked by hash.', flush=True)
     started_stamp = stamp_path('started', environment)
     with open(started_stamp, 'w', encoding='utf-8'):

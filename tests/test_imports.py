@@ -1,0 +1,114 @@
+"""Every module imports, from the tree's wheel, without a word from it or from its dependencies."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tools import source_tree
+
+ROOT = Path(source_tree.ROOT)
+NOISE_SETTINGS = ('PYTHONWARNINGS', 'TF_CPP_MIN_LOG_LEVEL', 'TF_USE_LEGACY_KERAS', 'PYTHONPATH')
+IMPORT_ALL = """
+import importlib, os, sys
+target, *names = sys.argv[1:]
+sys.path.insert(0, target)
+from official_rethink.common import entry_point
+entry_point.quieten()
+for name in names:
+    module = importlib.import_module(name)
+    if not os.path.realpath(module.__file__).startswith(os.path.realpath(target) + os.sep):
+        sys.exit(f'{name} came from {module.__file__}')
+# Where these are imported late, their words would reach the user's screen all the same.
+import tensorflow_addons, tensorflow_datasets
+"""
+IMPORT_ENTRY_POINTS = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    heavy = sorted({'tensorflow', 'official', 'matplotlib', 'cv2'} & set(sys.modules))
+    if heavy:
+        sys.exit(f'{name} imports {heavy} at once')
+"""
+
+
+def run(script: str, *arguments: str, folder: Path) -> tuple[int, str, str]:
+    """Runs a script in a process that knows nothing of this one; returns code, output and error output."""
+    environment = {name: value for name, value in os.environ.items() if name not in NOISE_SETTINGS}
+    done = subprocess.run(
+        [sys.executable, '-c', script, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without the network from a copy, so that nothing is left behind in the tree."""
+    copy, output = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
+    for package in source_tree.SHIPPED:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('pyproject.toml', 'requirements.txt', 'LICENSE'):
+        shutil.copy(ROOT / name, copy)
+    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-index', '--no-build-isolation']
+    command += ['--wheel-dir', str(output), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [built] = output.glob('*.whl')
+    return built
+
+
+def test_wheel_holds_the_shipped_files_and_no_other(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name for name in archive.namelist() if '.dist-info/' not in name}
+        [metadata_name] = [name for name in archive.namelist() if name.endswith('/METADATA')]
+        metadata = archive.read(metadata_name).decode()
+    wanted = {
+        str(path.relative_to(ROOT))
+        for package in source_tree.SHIPPED
+        for path in (ROOT / package).rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts and path.suffix not in ('.md', '.tmp', '.pyc')
+    }
+    assert {name for name in found if not name.endswith('.md')} == wanted
+    assert 'Requires-Dist: tensorflow==2.15.1' in metadata
+    assert 'License-Expression: Apache-2.0' in metadata
+
+
+def test_every_module_imports_from_the_wheel_in_silence(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / 'target'
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    names = list(source_tree.modules(packages=source_tree.SHIPPED))
+    assert 'official_rethink.common.errors' in names
+    assert run(IMPORT_ALL, str(target), *names, folder=tmp_path) == (0, '', '')
+
+
+def test_noise_and_absence_are_noticed(tmp_path: Path) -> None:
+    """The check above fails on a word to the screen, and on a module that the wheel left out."""
+    common = tmp_path / 'target' / 'official_rethink' / 'common'
+    common.mkdir(parents=True)
+    for folder in (common.parent, common):
+        (folder / '__init__.py').write_text('')
+    shutil.copy(ROOT / 'official_rethink/common/entry_point.py', common)
+    shutil.copy(ROOT / 'official_rethink/common/errors.py', common)
+    (common / 'loud.py').write_text('import sys\nsys.stderr.write("deprecated")\nsys.exit(3)\n')
+    loud = run(IMPORT_ALL, str(tmp_path / 'target'), 'official_rethink.common.loud', folder=tmp_path)
+    assert loud == (3, '', 'deprecated')
+    code, _, message = run(IMPORT_ALL, str(tmp_path / 'target'), 'official_rethink.train', folder=tmp_path)
+    assert code == 1
+    assert "No module named 'official_rethink.train'" in message
+
+
+def test_entry_points_start_without_tensorflow() -> None:
+    """`--help` and a mistyped flag must not take the seconds that TensorFlow's import takes."""
+    known = source_tree.modules(packages=source_tree.SHIPPED)
+    names = [name for name, path in known.items() if source_tree.is_entry_point(path)]
+    assert run(IMPORT_ENTRY_POINTS, *names, folder=ROOT) == (0, '', '')
