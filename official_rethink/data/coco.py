@@ -59,7 +59,8 @@ def read(annotations: str, images_dir: str, include_masks: bool, found: problems
         images_dir: folder that its file names start from.
         include_masks: keep segmentations; they are neither kept nor checked otherwise.
         found: takes the problems. Where it skips, an image is left without the annotations that
-            cannot be right, and an image that cannot be right is left out with its annotations.
+            cannot be right, and an image that cannot be right is left out with its annotations. A
+            category that cannot be right always stops, since every class id depends on the list.
 
     Raises:
         UserError: the file cannot be read as COCO at all, or problems that are not skipped.
@@ -118,28 +119,30 @@ class _Reader:
 
     def __init__(self, path: str, images_dir: str, include_masks: bool, found: problems.ProblemList):
         self.path, self.images_dir, self.include_masks, self.found = path, images_dir, include_masks, found
+        self._fatal = problems.ProblemList('stop')
         self.items: dict[int | str, Item] = {}
         self._labels: dict[Any, int] = {}
         self._points: dict[Any, int] = {}
 
     @contextlib.contextmanager
-    def _reported(self, record: str) -> Iterator[None]:
+    def _reported(self, record: str, found: problems.ProblemList) -> Iterator[None]:
         try:
             yield
         except coco_checks.Defect as defect:
             problem = problems.Problem(defect.kind, self.path, record, defect.field, defect.message)
-            self.found.add(problem)
+            found.add(problem)
 
     def _each(self, what: str, entries: Iterable[Any], check: _Check) -> None:
         """Calls `check(entry, ids so far)` for every entry; its name is its id or else its position."""
         taken: set[Any] = set()
+        found = self._fatal if what == 'category' else self.found
         for position, entry in enumerate(entries):
             is_object = isinstance(entry, dict)
             has_id = is_object and 'id' in entry
             name = f'{what} {entry["id"]!r}' if has_id else f'{what} at position {position}'
             if is_object and 'image_id' in entry:
                 name += f' (image {entry["image_id"]!r})'
-            with self._reported(name):
+            with self._reported(name, found):
                 if not is_object:
                     text = f'is {problems.short(entry)}; allowed: an object.'
                     raise coco_checks.Defect('wrong type', '', text)
@@ -170,6 +173,7 @@ class _Reader:
                 self._points[identifier] = len(entry['keypoints'])
 
         self._each('category', entries, check)
+        self._fatal.check()
         self._labels = class_ids(list(names))
         order = sorted(names)
         return [{'id': self._labels[i], 'name': names[i], 'source_id': i} for i in order]
