@@ -48,12 +48,14 @@ def main(argv: Sequence[str]) -> int:
     if flags is None:
         return 0
     from official_rethink import registry_imports  # noqa: F401
-    from official_rethink.configs import data_checks, parse
+    from official_rethink.configs import parse, validation_data
     from official_rethink.tasks import evaluate, runner
 
     override = ','.join(filter(None, [flags.params_override, f'runtime.tpu={flags.tpu}' if flags.tpu else '']))
-    params = parse.load_experiment(flags.experiment, flags.config_file or (), override)
-    categories = data_checks.validate_data(params)
+    loaded = parse.load(flags.experiment, flags.config_file or (), override)
+    params = loaded.params
+    validation_data.validate_data(params, loaded.sources)
+    categories = _categories(params.task.validation_data.input_path)
     model_dir = flags.model_dir.rstrip('/')
     runner.prepare_process(params)
     if flags.mode == 'eval':
@@ -75,6 +77,16 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(f"best checkpoint (step {result['step']}) on {result['data']}:\n")
         _print_metrics(result['metrics'])
     return 0
+
+
+def _categories(input_path: str) -> dict[int, str] | None:
+    from official_rethink.data import shards
+
+    try:
+        description = shards.load_description(input_path)
+    except errors.UserError:
+        return None  # shards of another writer; their classes keep their numbers
+    return {category['id']: category['name'] for category in description['categories']}
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:

@@ -13,6 +13,15 @@ from official_rethink.dataloaders import decoder
 from official_rethink.dataloaders import detection
 
 _SHUFFLE_SALT = 0x5EED
+_NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
+
+
+class _ShardReader(input_reader.InputReader):
+    """Model Garden's reader; a pattern such as data/train* does not take the description train.json along."""
+
+    def get_files(self, input_path: str) -> list[str]:
+        """Returns the shards in order of their names, so that their order does not hang on the file system."""
+        return sorted(path for path in super().get_files(input_path) if not path.endswith(_NO_SHARDS))
 
 
 def _read_shards(split_file: str) -> Callable[[Any], tf.data.Dataset]:
@@ -98,7 +107,7 @@ def read(
     try:
         # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
         # that a restart cannot repeat, so that part is ours.
-        reader = input_reader.InputReader(
+        reader = _ShardReader(
             params.replace(shuffle_buffer_size=1),
             dataset_fn=_read_shards(params.split_file),
             transform_and_batch_fn=batch,
