@@ -47,7 +47,7 @@ def test_overlap_of_nothing() -> None:
 
 
 def test_coco_matching_gives_the_best_free_truth() -> None:
-    """Columns: truths 0 and 1. The first takes 1 (0.9), the second must take 0 (0.6), the third finds none."""
+    """Columns: truths 0 and 1. The first takes 1 (0.9), the second must take 0 (0.6), the last finds none."""
     overlaps = np.array([[0.7, 0.9], [0.6, 0.8], [0.9, 0.9]])
     none = np.zeros(2, bool)
     assert matching.match_as_coco(overlaps, none, 0.5).tolist() == [1, 0, -1]

@@ -28,7 +28,7 @@ def row(result: dict[str, Any], score: float, overlap: float = 0.5) -> dict[str,
 def by_hand() -> quality.PseudoLabelQuality:
     """Two images: three truths and a crowd; five boxes.
 
-    Image 1, class 1: truths A = the square and B = 10 x 10 at (50, 50), a crowd at (100, 100) of 40 x 40. Boxes:
+    Image 1, class 1: truths A = the square and B = 10 x 10 at (50, 50), a crowd 40 x 40 at (100, 100). Boxes:
       0.9 the square (IoU 1 with A); 0.7 the square again (no truth left: wrong); 0.6 10 x 6 at B (IoU 0.6);
       0.8 10 x 10 inside the crowd (ignored).
     Image 2, class 2: one truth, missed; a box 0.3 of class 1 there (wrong).
