@@ -13,7 +13,7 @@ CODE := official_rethink export benchmarks tools
 STUDY_CONFIG ?= configs/study/quick.yaml
 STUDY_OUTPUT ?= runs/quick
 BAZEL ?= bazel
-BAZEL_TARGETS ?= //:tests_common_test_errors //:tests_common_test_progress //:tests_test_layers
+BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:tests_tools_test_set_up
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
 
 .PHONY: help setup setup-dev study test lint types bench bazel-test build-file lock wheel clean

@@ -170,6 +170,21 @@ def test_missing_python_is_explained(tmp_path: Path) -> None:
         assert word in done.stderr
 
 
+def test_find_python_takes_the_named_one(tmp_path: Path) -> None:
+    named = tmp_path / 'my-python'
+    named.write_text('#!/bin/sh\ncase "$2" in *version*) echo 3.11;; esac\n')
+    named.chmod(0o755)
+    done = subprocess.run(
+        ['sh', 'tools/find_python.sh'],
+        cwd=ROOT,
+        env={'PYTHON': str(named), 'PATH': '/usr/bin:/bin'},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(named)
+
+
 # --- BUILD
 
 

@@ -1,7 +1,6 @@
 """Setting up is done once, done anew when the lock changes, and never left half-way."""
 
 import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tools import set_up, source_tree
+from tools import set_up
 
 Calls = list[tuple[str, bool]]
 
@@ -189,18 +188,3 @@ def test_two_set_ups_wait_for_each_other(tmp_path: Path, capsys: pytest.CaptureF
         assert (tmp_path / 'lock.done').exists()
     other.join()
     assert 'waiting' in capsys.readouterr().out
-
-
-def test_find_python_takes_the_named_one(tmp_path: Path) -> None:
-    named = tmp_path / 'my-python'
-    named.write_text('#!/bin/sh\ncase "$2" in *version*) echo 3.11;; esac\n')
-    named.chmod(0o755)
-    done = subprocess.run(
-        [shutil.which('sh') or 'sh', 'tools/find_python.sh'],
-        cwd=source_tree.ROOT,
-        env={'PYTHON': str(named), 'PATH': os.environ['PATH']},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == str(named)
