@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(2)
+    alone = not hasattr(config, 'workerinput')
+    tf.config.threading.set_intra_op_parallelism_threads(2 if alone else 1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.config.set_visible_devices([], 'GPU')
     cpu = tf.config.list_physical_devices('CPU')[0]
