@@ -6,6 +6,7 @@ Image i of seed s is a function of (s, i, settings) alone, whatever the number o
 import argparse
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -158,7 +159,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write the images alone; the same seed without this flag is their truth',
     )
     parser.add_argument('--num_shards', type=int, default=None, help='(default: one per 512 images)')
-    parser.add_argument('--processes', type=int, default=1, help='that draw at the same time (default: 1)')
+    parser.add_argument(
+        '--processes', type=int, default=None, help='that draw together (default: one per core, up to 8)'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace another set of the same name')
 
 
@@ -176,9 +179,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.num_images,
         labelled=not args.unlabelled,
         num_shards=args.num_shards,
-        processes=args.processes,
+        processes=_processes(args.num_images) if args.processes is None else args.processes,
         overwrite=args.overwrite,
     )
+
+
+def _processes(num_images: int) -> int:
+    # A process takes about as long to start as a few hundred images to draw.
+    return max(min(os.cpu_count() or 1, 8, num_images // 400), 1)
 
 
 def _size(text: str) -> tuple[int, int]:
