@@ -60,7 +60,7 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
 
 def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:
     """Checks that the user's sets fit together; returns num_classes and the number of unlabelled images."""
-    from official_rethink.data import shards  # noqa: PLC0415  (TensorFlow)
+    from official_rethink.data import shards, splits  # noqa: PLC0415  (TensorFlow)
 
     data = config.data
     patterns = {name: getattr(data, name) for name in ('labelled', 'unlabelled', 'validation', 'test')}
@@ -84,27 +84,8 @@ def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:
                 f'{name} and {classes.get(key)!r} in labelled ({len(differing)} ids differ). '
                 'Prepare them together.'
             )
-    _check_disjoint(found, patterns)
-    return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0)
-
-
-def _check_disjoint(found: dict[str, dict[str, Any]], patterns: dict[str, str]) -> None:
-    """Refuses images that are both learnt from and measured on; pictures count, whatever their names."""
     for learnt in ('labelled', 'unlabelled'):
         for measured in ('validation', 'test'):
-            if learnt not in found or measured not in found or patterns[learnt] == '':
-                continue
-            common = {*found[learnt].get('image_hashes', [])} & {*found[measured].get('image_hashes', [])}
-            if common:
-                ids = [
-                    str(name)
-                    for name, value in zip(
-                        found[measured]['image_ids'], found[measured].get('image_hashes', []), strict=True
-                    )
-                    if value in common
-                ]
-                raise errors.UserError(
-                    f'{len(common)} images are in data.{learnt} ({patterns[learnt]}) and in data.{measured} '
-                    f"({patterns[measured]}), such as '{ids[0]}'; "
-                    'what is measured on must not be learnt from.'
-                )
+            if learnt in found and measured in found:
+                splits.check_disjoint(found[learnt], found[measured], names=(learnt, measured))
+    return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0)

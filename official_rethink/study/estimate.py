@@ -54,12 +54,12 @@ def rates(plan: Plan, out: str) -> dict[str, float]:
 def _measured(step: Step, out: str) -> tuple[float, float] | None:
     folder = step.folder(out)
     done, spent = os.path.join(folder, runner.DONE), os.path.join(folder, 'cost.json')
-    if step.trains and os.path.exists(spent):
-        cost = files.read_json(spent)
-        if cost.get('steps', 0) > 0 and cost.get('seconds', 0) > 0:
-            return cost['seconds'], cost['steps']
+    cost = files.read_json(spent) if step.trains and os.path.exists(spent) else {}
     if os.path.exists(done) and step.total:
-        return files.read_json(done)['seconds'], step.total
+        # The command's time has start and evaluations in it, but of a resumed run only the last part.
+        return max(files.read_json(done)['seconds'], cost.get('seconds', 0.0)), step.total
+    if cost.get('steps', 0) > 0 and cost.get('seconds', 0) > 0:
+        return cost['seconds'], cost['steps']
     return None
 
 

@@ -186,27 +186,27 @@ class _Builder:
         """Path of the arm's split file and the step that makes it; nothing for all labels."""
         if arm.label_fraction == 1:
             return '', ()
-        # All fractions at once, so that the smaller ones lie inside the larger.
-        fractions = sorted({other.label_fraction for other in self._config.arms})
+        # A fraction's images do not depend on which others are asked for, so each has its own step.
+        fraction = float(arm.label_fraction)
+        name = f'splits/labels{fraction!r}-seed{seed}'
         step = Step(
-            name=f'splits/seed{seed}',
+            name=name,
             kind='split',
             module='official_rethink.prepare',
             arguments=(
                 'split',
                 f'--input={self._data.labelled}',
-                f'--fractions={",".join(_number(fraction) for fraction in fractions)}',
+                f'--fractions={fraction!r}',
                 f'--seed={seed}',
-                f'--output_dir={{out}}/splits/seed{seed}',
+                f'--output_dir={{out}}/{name}',
             ),
             needs=self._data.steps('labelled'),
             inputs=self._data.inputs('labelled'),
-            products=('fraction_*.json',),
-            total=len(fractions),
-            unit='fractions',
+            products=('splits/fraction_*.json',),
+            total=1,
+            unit='fraction',
         )
-        path = f'{{out}}/{step.name}/fraction_{_number(arm.label_fraction)}_seed_{seed}.json'
-        return path, (self.add(step),)
+        return f'{{out}}/{name}/splits/fraction_{fraction!r}_seed_{seed}.json', (self.add(step),)
 
     def _training(
         self,

@@ -93,7 +93,7 @@ class Commands:
             manifest = {'num_images': 50, 'num_instances': sum(self.counts), 'score_histogram': histogram}
             return [('pseudo-00000-of-00001.tfrecord', 'boxes'), ('manifest.json', json.dumps(manifest))]
         if 'fractions' in flags:
-            names = [f'fraction_{f}_seed_{flags["seed"]}.json' for f in flags['fractions'].split(',')]
+            names = [f'splits/fraction_{f}_seed_{flags["seed"]}.json' for f in flags['fractions'].split(',')]
             return [(name, json.dumps({'image_ids': ['1']})) for name in names]
         split, count = flags['split'], int(flags['num_images'])
         shard = f'{split}-00000-of-00001.tfrecord'
@@ -111,7 +111,7 @@ class Commands:
     def _training(self, folder: pathlib.Path, flags: dict[str, str]) -> list[tuple[str, str]]:
         config = yaml.safe_load(pathlib.Path(flags['config_file']).read_text())
         steps = config['trainer']['train_steps']
-        value = 0.1 + _share(folder.name) / 10
+        value = 0.1 + share(folder.name) / 10
         if self.teacher_ap is not None and folder.name.startswith('teacher'):
             value = self.teacher_ap
         cost = {
@@ -141,7 +141,7 @@ def _validation(step: int, value: float) -> str:
     return json.dumps({'kind': 'validation', 'step': step, 'time': 0.0, 'metrics': {'AP': value}})
 
 
-def _share(name: str) -> float:
+def share(name: str) -> float:
     """A number in [0, 1) that belongs to a name."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
 

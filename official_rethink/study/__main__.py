@@ -1,0 +1,82 @@
+"""`python -m official_rethink.study`: arms × seeds, from data to report, resumable at any moment."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from official_rethink.common import entry_point, errors
+
+_DESCRIPTION = """\
+Runs a study: prepares data, trains every arm with every seed (teachers, pseudo labels and students
+included), measures all with one evaluator, and writes results.json, results.csv and report.html.
+
+Started again with the same flags, it goes on where it stopped; finished steps are kept.
+"""
+_EPILOG = """\
+examples:
+  python -m official_rethink.study --config_file=configs/study/quick.yaml --output_dir=runs/quick
+  python -m official_rethink.study --config_file=configs/study/quick.yaml --output_dir=runs/mine \\
+    --params_override='data.labelled=shards/train*,data.unlabelled=shards/more*,data.validation=shards/val*'
+  python -m official_rethink.study … --params_override='arms.self_training.score_threshold=0.4,seeds=[0,1,2]'
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the study named by the flags; returns the exit code."""
+    parser = entry_point.Parser(
+        prog='python -m official_rethink.study', description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument(
+        '--config_file', required=True, action='append', help='YAML file; several are laid over each other'
+    )
+    parser.add_argument('--output_dir', required=True, help='folder for everything the study makes; local')
+    parser.add_argument(
+        '--params_override',
+        default='',
+        help='laid over the file: a.b=c,d=[1,2], or a YAML file; an arm is reached by its name',
+    )
+    parser.add_argument('--dry_run', action='store_true', help='print plan, cost and time left, and stop')
+    parser.add_argument(
+        '--on_changed',
+        default='error',
+        choices=('error', 'rerun'),
+        help='at a finished step whose inputs have changed since: stop, or empty its folder and do it again',
+    )
+    flags = parser.parse_args(argv)
+    if '://' in flags.output_dir:
+        raise errors.bad_value(
+            '--output_dir', flags.output_dir, 'a local folder, since a study locks it', 'the command line'
+        )
+    _study(flags.config_file, flags.params_override, flags.output_dir, flags.dry_run, flags.on_changed)
+    return 0
+
+
+def _study(
+    config_files: list[str], params_override: str, output_dir: str, dry_run: bool, on_changed: str
+) -> None:
+    # TensorFlow comes with these, which --help and a misspelt flag need not wait for.
+    from official_rethink.common import files  # noqa: PLC0415
+    from official_rethink.configs import study as study_config  # noqa: PLC0415
+    from official_rethink.study import check, estimate, execute, live, records, report, runner  # noqa: PLC0415
+
+    config = study_config.load(config_files, params_override)
+    out = os.path.abspath(output_dir)
+    plan = check.make_plan(config)
+    if dry_run:
+        print(estimate.plan_text(plan, out, on_changed))
+        return
+    with execute.locked(out) as lock:
+        runner.clean_temporary(out)
+        screen = live.Screen(config.name, plan, out)
+        runner.Runner(plan, out, execute.Processes(lock), on_changed, screen).run()
+        results = records.collect(config, plan, out)
+        files.write_json(os.path.join(out, 'results.json'), results)
+        files.write_text(os.path.join(out, 'results.csv'), records.to_csv(results))
+        files.write_text(os.path.join(out, 'report.html'), report.build(results, plan, out))
+    for name in ('results.json', 'results.csv', 'report.html'):
+        print(os.path.join(output_dir, name))
+    sys.stdout.flush()
+
+
+if __name__ == '__main__':
+    entry_point.run(main)

@@ -1,0 +1,258 @@
+"""`report.html`: the answer first, then the evidence, the cost and the conditions; one file, no scripts."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from official_rethink.study import report_material, report_plots, report_tables
+from official_rethink.study.plan import Plan
+from official_rethink.study.report_material import Material
+from official_rethink.study.report_style import CSS
+from official_rethink.study.verdict import conclude, count, points
+
+
+def build(results: dict[str, Any], plan: Plan, out: str) -> str:
+    """Builds the page from a finished study."""
+    return render(results, report_material.gather(results, plan, out))
+
+
+def render(results: dict[str, Any], material: Material) -> str:
+    """Builds the page from the record and what was gathered beside it."""
+    sections = [
+        ('results', 'Results', _results(results)),
+        ('budget', 'Budget', _budget(results)),
+        ('curves', 'Training curves', _curves(results, material)),
+        ('labels', 'Labels and augmentation', _against(results)),
+        ('cost', 'Cost', report_tables.cost_table(results)),
+        ('pseudo-labels', 'Pseudo labels', _pseudo_labels(results, material)),
+        ('pictures', 'Pictures', _pictures(material)),
+        ('data', 'Data', _data(results)),
+    ]
+    shown = [section for section in sections if section[2]]
+    links = ''.join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in shown)
+    parts = ''.join(
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{html.escape(title)}</h2>'
+        f'{content}</section>'
+        for name, title, content in shown
+    )
+    verdict = conclude(results)
+    style, word = ('level clear', 'clear') if verdict.clear else ('level', 'not settled')
+    level = f'<span class="{style}">{word}</span>'
+    arms, seeds = len(results['arms']), len(results['arms'][0]['seeds'])
+    title = html.escape(f'{results["study"]}: should I self-train on this data?')
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,"><title>{title}</title><style>{CSS}</style></head><body><main>'
+        f'<header><p class="kicker">Study <b>{html.escape(results["study"])}</b> · {count(arms, "arm")}, '
+        f'{count(seeds, "seed")} · {html.escape(_data_words(results))}</p>'
+        f'<h1 id="answer">{html.escape(verdict.headline)}</h1>'
+        f'<p class="certainty">{level}{html.escape(verdict.certainty)}</p>'
+        f'<nav aria-label="Sections">{links}</nav></header>{parts}</main>{_footer(results)}</body></html>\n'
+    )
+
+
+def _data_words(results: dict[str, Any]) -> str:
+    data = results['data']
+    words = [f'{data["labelled"]["images"]:,} labelled']
+    if 'unlabelled' in data:
+        words.append(f'{data["unlabelled"]["images"]:,} unlabelled images')
+    return ' and '.join(words) if len(words) > 1 else f'{words[0]} images'
+
+
+def _figure(picture: str, caption: str) -> str:
+    return f'<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>' if picture else ''
+
+
+def _paragraph(text: str, style: str = '') -> str:
+    return f'<p class="{style}">{html.escape(text)}</p>' if style else f'<p>{html.escape(text)}</p>'
+
+
+def _results(results: dict[str, Any]) -> str:
+    several = len(results['arms'][0]['seeds']) > 1
+    plot = report_plots.differences(results) if several else ''  # one dot says what the table says
+    caption = (
+        'A pale dot is one seed of the arm minus the same seed of the baseline, the large dot their mean, '
+        'the bar its 95 % t-interval.'
+    )
+    caution = (
+        'A seed draws the label subset, the initial weights and the order of examples, for every arm alike. '
+        'The interval leaves out the choice of the test images: it speaks of further runs, on these images.'
+    )
+    if results['data'].get('test_is_validation'):
+        caution += (
+            ' There was no separate test set: the images that chose each best checkpoint also measured it, '
+            'which flatters every arm.'
+        )
+    return report_tables.results_table(results) + _figure(plot, caption) + _paragraph(caution, 'note')
+
+
+def _budget(results: dict[str, Any]) -> str:
+    budget = results['budget']
+    teacher, student, supervised = (budget[f'{name}_steps'] for name in ('teacher', 'student', 'supervised'))
+    text = (
+        f'A supervised arm trains for {supervised:,} steps, a self-training arm for {teacher:,} as teacher '
+        f'and {student:,} as student'
+    )
+    text += f', {teacher + student:,} in all. ' if supervised != teacher + student else ': the same number. '
+    text += (
+        f'All are evaluated every {budget["validation_interval"]:,} steps on the validation images, and of '
+        'each run the best checkpoint counts, not the last.'
+    )
+    return _paragraph(text) + _paragraph(_converged(results)) + _paragraph(_images_words(results), 'note')
+
+
+def _converged(results: dict[str, Any]) -> str:
+    """Says whether longer training would still have helped the supervised arms."""
+    late = []
+    for arm in results['arms']:
+        for seed in arm['seeds']:
+            last = seed['stages'][-1]
+            if last.get('best_step') is not None and last['best_step'] >= last['cost']['steps'] > 0:
+                late.append(arm['name'])
+    if not late:
+        return 'Every run had its best checkpoint before its last evaluation.'
+    names = ', '.join(dict.fromkeys(late))
+    runs = sum(len(arm['seeds']) for arm in results['arms'])
+    return (
+        f'{len(late)} of {runs} runs were best at their last evaluation ({names}), so more steps might help '
+        'them; the papers train each arm until longer stops helping.'
+    )
+
+
+def _images_words(results: dict[str, Any]) -> str:
+    means = {}
+    for arm in results['arms']:
+        means[arm['name']] = sum(seed['images'] for seed in arm['seeds']) / len(arm['seeds'])
+    low, high = (choose(means, key=lambda name: means[name]) for choose in (min, max))
+    if means[low] == means[high]:
+        return 'All arms read the same number of images.'
+    return (
+        f'Steps are the budget, not images: {high} read {means[high]:,.0f} images and {low} '
+        f'{means[low]:,.0f}, since a step with pseudo labels reads both kinds and labelling reads the '
+        'unlabelled images once.'
+    )
+
+
+def _curves(results: dict[str, Any], material: Material) -> str:
+    plot = report_plots.training_curves(results, material.curves)
+    caption = (
+        'On the validation images, which choose the checkpoint; the results above are on the test images.'
+    )
+    if results['data'].get('test_is_validation'):
+        caption = 'On the validation images.'
+    if len(results['arms'][0]['seeds']) > 1:
+        caption += ' Thin lines are seeds, thick ones their mean.'
+    return _figure(plot, caption)
+
+
+def _against(results: dict[str, Any]) -> str:
+    parts = []
+    for field, title, example in (
+        ('label_fraction', 'Share of the labels', 'label_fraction: 0.2'),
+        ('augmentation', 'Augmentation', 'augmentation: S4'),
+    ):
+        plot = report_plots.against(results, field)
+        parts.append(f'<h3>{title}</h3>')
+        if plot:
+            parts.append(_figure(plot, 'Mean over seeds; bars are one standard deviation.'))
+        else:
+            parts.append(
+                f'<p class="note">No two arms of this study differ in <code>{field}</code> alone. Add '
+                f'copies of its arms with another value, such as <code>{example}</code>, and start it again: '
+                'finished arms are kept, and the plot appears here.</p>'
+            )
+    return ''.join(parts)
+
+
+def _pseudo_labels(results: dict[str, Any], material: Material) -> str:
+    arms = [arm for arm in results['arms'] if arm['self_training']]
+    if not arms:
+        return ''
+    counts = [stage for arm in arms for stage in arm['seeds'][0]['stages'] if stage['stage'] == 'label']
+    boxes = counts[0].get('pseudo_boxes')
+    text = 'The best checkpoint of the teacher labels each unlabelled image with boxes, classes and scores. '
+    if boxes is not None:
+        text += f'With the first seed it wrote {boxes:,} boxes over the floor of '
+        text += f'{results["config"]["pseudo_labels"]["score_floor"]:g}; '
+        used = ', '.join(f'{arm["name"]} keeps those from {arm["score_threshold"]:g} up' for arm in arms)
+        text += f'{used}.'
+    parts = [_paragraph(text)]
+    if material.quality:
+        first = min(row['iou_threshold'] for row in material.quality['curve'])
+        caption = (
+            'Against the truth of the unlabelled images, which training never sees: a box is right if its '
+            f'class is and it overlaps an object by {first:g} or more (IoU). First seed.'
+        )
+        plot = report_plots.quality(material.quality['curve'], [arm['score_threshold'] for arm in arms])
+        parts.append(_figure(plot, caption))
+    for uri, words in material.galleries:
+        parts.append(_figure(f'<img src="{uri}" alt="{html.escape(words)}">', words))
+    return ''.join(parts)
+
+
+def _pictures(material: Material) -> str:
+    if not material.triples:
+        return ''
+    rows = []
+    for triple in material.triples:
+        cells = ''.join(
+            f'<div><span>{html.escape(name)}</span><img src="{uri}" alt="{html.escape(words)}"></div>'
+            for name, uri, words in triple
+        )
+        rows.append(f'<div class="triple">{cells}</div>')
+    caption = (
+        f'The first test images, first seed. Boxes that score {material.shown_score:g} or more are drawn; '
+        'the images were not chosen.'
+    )
+    return _figure(f'<div class="triples">{"".join(rows)}</div>', caption)
+
+
+def _data(results: dict[str, Any]) -> str:
+    data = results['data']
+    rows = []
+    for name in ('labelled', 'unlabelled', 'validation', 'test'):
+        if name in data:
+            entry = data[name]
+            rows.append((name, f'{entry["images"]:,} images, {entry["instances"]:,} objects'))
+    rows.append(('classes', ', '.join(data.get('categories', [])) or 'none'))
+    own = 'The shards that the study file names.'
+    intro = 'The built-in scenes, drawn from a seed.' if data['built_in_scenes'] else own
+    return _paragraph(intro) + _list(rows)
+
+
+def _list(rows: Sequence[tuple[str, str]]) -> str:
+    items = ''.join(f'<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>' for name, value in rows)
+    return f'<dl>{items}</dl>'
+
+
+def _footer(results: dict[str, Any]) -> str:
+    environment = results['environment']
+    stages = {
+        stage['step']: stage for arm in results['arms'] for seed in arm['seeds'] for stage in seed['stages']
+    }
+    rows = [
+        ('code', ', '.join(sorted({stage['code'] for stage in stages.values()}))),
+        ('study hash', results['config_hash'][:16]),
+        ('python', environment['python']),
+        ('packages', ', '.join(f'{name} {version}' for name, version in environment['packages'].items())),
+        ('machine', f'{environment["platform"]}, {environment["processors"]} processors'),
+    ]
+    config = html.escape(yaml.safe_dump(results['config'], sort_keys=False))
+    steps = ''.join(_step_row(stage) for stage in stages.values())
+    return (
+        f'<footer>{_list(rows)}<details><summary>The whole study file, defaults included</summary>'
+        f'<pre tabindex="0">{config}</pre></details>'
+        '<details><summary>Steps and hashes of their inputs</summary>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="steps"><table><thead><tr>'
+        f'<th scope="col">step</th><th scope="col">inputs</th><th scope="col">{results["metric"]}</th></tr>'
+        f'</thead><tbody>{steps}</tbody></table></div></details></footer>'
+    )
+
+
+def _step_row(stage: dict[str, Any]) -> str:
+    value = points(stage['value']) if 'value' in stage else ''
+    name = html.escape(stage['step'])
+    return f'<tr><th scope="row">{name}</th><td><code>{stage["key"][:12]}</code></td><td>{value}</td></tr>'

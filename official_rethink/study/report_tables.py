@@ -1,0 +1,110 @@
+"""The report's tables: results with differences and spread, and what each arm cost."""
+
+import html
+from typing import Any
+
+from official_rethink.common import progress
+from official_rethink.study import outputs, report_plots, statistics
+from official_rethink.study.verdict import count, points
+
+_EXTRAS = ('AP50', 'AP75')
+
+
+def _extra(head: str) -> str:
+    """Marks the columns that a phone leaves out."""
+    return ' class="extra"' if head in _EXTRAS else ''
+
+
+def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
+    traits = [
+        'random start' if arm['initialization'] == 'random' else f'from {arm["initialization"]}',
+        arm['augmentation'],
+        f'{100 * arm["label_fraction"]:g} % of labels',
+    ]
+    if arm['self_training']:
+        traits.append(f'self-training, scores over {arm["score_threshold"]:g}')
+    dot = f'<i class="key {palette[arm["name"]]}"></i>'
+    return f'{dot}{html.escape(arm["name"])}<small>{html.escape(", ".join(traits))}</small>'
+
+
+def results_table(results: dict[str, Any]) -> str:
+    """One row an arm: mean and spread, difference to the baseline and its interval, AP50 and AP75."""
+    palette, metric = report_plots.colors(results), results['metric']
+    extras = [name for name in _EXTRAS if all(_means(arm, name) is not None for arm in results['arms'])]
+    top = max(arm['mean'] for arm in results['arms'])
+    rows = []
+    for arm in results['arms']:
+        spread = f'<small>± {points(arm["std"])}</small>' if arm['std'] is not None else ''
+        best = ' class="best"' if arm['mean'] == top else ''
+        cells = [f'<th scope="row">{_arm_name(arm, palette)}</th>']
+        cells += [f'<td{best}>{points(arm["mean"])}{spread}</td>', f'<td>{_difference(arm)}</td>']
+        cells += [f'<td{_extra(name)}>{points(_means(arm, name) or 0.0)}</td>' for name in extras]
+        rows.append(f'<tr>{"".join(cells)}</tr>')
+    heads = ['arm', metric, f'against {results["baseline"]}', *extras]
+    seeds = len(results['arms'][0]['seeds'])
+    where = 'validation' if results['data'].get('test_is_validation') else 'test'
+    caption = f'{metric} in points of 100 on the {where} images, mean over {count(seeds, "seed")}'
+    if seeds > 1:
+        caption += '; ± is the standard deviation over seeds, brackets hold the 95 % interval of the mean '
+        caption += 'difference'
+    return _table('results', heads, rows, f'{caption}.')
+
+
+def _means(arm: dict[str, Any], name: str) -> float | None:
+    values = [seed['metrics'].get(name) for seed in arm['seeds']]
+    return statistics.mean(values) if None not in values else None
+
+
+def _difference(arm: dict[str, Any]) -> str:
+    gain = arm['difference']
+    if gain is None:
+        return '<small>baseline</small>'
+    text = points(gain['mean'], sign=True)
+    if gain['low'] is None:
+        return text + '<small>one run</small>'
+    return f'{text}<small>[{points(gain["low"], sign=True)}, {points(gain["high"], sign=True)}]</small>'
+
+
+def cost_table(results: dict[str, Any]) -> str:
+    """What one seed of each arm cost, on average, with the stages of self-training arms below."""
+    palette = report_plots.colors(results)
+    rows = []
+    for arm in results['arms']:
+        costs = [{key: seed[key] for key in outputs.COST_KEYS} for seed in arm['seeds']]
+        name = f'<i class="key {palette[arm["name"]]}"></i>{html.escape(arm["name"])}'
+        rows.append(_cost_row(name, costs))
+        kinds = [stage['stage'] for stage in arm['seeds'][0]['stages']]
+        for index, kind in enumerate(kinds if len(kinds) > 1 else []):
+            parts = [seed['stages'][index]['cost'] for seed in arm['seeds']]
+            rows.append(_cost_row({'label': 'labelling'}.get(kind, kind), parts, part=True))
+    stages = [stage for arm in results['arms'] for stage in arm['seeds'][0]['stages']]
+    caption = (
+        'Mean cost of one seed. Images, instances and pixels are what training read, repeats included; '
+        'labelling reads each unlabelled image once, forward only. Time is training without evaluation, on '
+        f'{results["environment"]["processors"]} processors.'
+    )
+    if any(len(stage['shared_with']) > 1 for stage in stages):
+        caption += ' A stage that several arms share ran once and is counted in each of them.'
+    heads = ['arm', 'time', 'steps', 'images', 'instances', 'megapixels']
+    return _table('cost', heads, rows, caption)
+
+
+def _cost_row(name: str, costs: list[dict[str, float]], part: bool = False) -> str:
+    mean = {key: statistics.mean([cost[key] for cost in costs]) for key in outputs.COST_KEYS}
+    cells = [progress.duration(mean['seconds'])]
+    cells += [f'{mean[key]:,.0f}' if mean[key] else '\N{EN DASH}' for key in ('steps', 'images', 'instances')]
+    cells.append(f'{mean["pixels"] / 1e6:,.0f}' if mean['pixels'] else '\N{EN DASH}')
+    start = '<tr class="part">' if part else '<tr>'
+    indent = '&emsp;&ensp;' if part else ''
+    body = ''.join(f'<td>{cell}</td>' for cell in cells)
+    return f'{start}<th scope="row">{indent}{name}</th>{body}</tr>'
+
+
+def _table(label: str, heads: list[str], rows: list[str], caption: str) -> str:
+    cells = ''.join(f'<th scope="col"{_extra(head)}>{html.escape(head)}</th>' for head in heads)
+    # The words stand outside the part that scrolls on a narrow page.
+    return (
+        f'<figure><div class="scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
+        f'<table><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<figcaption>{html.escape(caption)}</figcaption></figure>'
+    )

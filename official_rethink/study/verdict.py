@@ -1,0 +1,115 @@
+"""The answer in a sentence: what to do on this data, by how much, how sure; no surer than the seeds allow."""
+
+import dataclasses
+from typing import Any
+
+_NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The answer.
+
+    Attributes:
+        headline: one sentence.
+        certainty: how sure it is, and what would make it surer.
+        clear: whether the seeds tell the best arm from the baseline.
+    """
+
+    headline: str
+    certainty: str
+    clear: bool
+
+
+def points(value: float, sign: bool = False) -> str:
+    """An AP or a difference of APs in points, one digit after the point."""
+    text = f'{100 * value:{"+" if sign else ""}.1f}'
+    text = text.replace('-0.0', '0.0').replace('+0.0', '0.0')
+    return text.replace('-', '\N{MINUS SIGN}')
+
+
+def count(number: int, noun: str) -> str:
+    """'one seed', 'two seeds', '12 seeds'."""
+    word = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+    return f'{word} {noun}{"" if number == 1 else "s"}'
+
+
+def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
+    """What to do, in the imperative: what the arm is, and where else it differs from the baseline."""
+    text = 'Self-train' if arm['self_training'] else 'Train on the human labels alone'
+    extra = []
+    if arm['initialization'] != baseline['initialization']:
+        random = arm['initialization'] == 'random'
+        extra.append('from scratch' if random else 'from the pre-trained weights')
+    if arm['augmentation'] != baseline['augmentation']:
+        extra.append(f'with Augment-{arm["augmentation"]}')
+    if arm['label_fraction'] != baseline['label_fraction']:
+        extra.append(f'with {100 * arm["label_fraction"]:g} % of the labels')
+    return ' '.join([text, *extra])
+
+
+def conclude(results: dict[str, Any]) -> Verdict:
+    """Compares the best arm with the baseline."""
+    metric = results['metric']
+    baseline = next(arm for arm in results['arms'] if arm['name'] == results['baseline'])
+    others = [arm for arm in results['arms'] if arm is not baseline]
+    seeds = len(baseline['seeds'])
+    if not others:
+        return Verdict(
+            f'{baseline["name"]} reaches {points(baseline["mean"])} {metric}; nothing to compare it with.',
+            'Add a second arm to the study to get an answer.',
+            False,
+        )
+    best = max(others, key=lambda arm: arm['mean'])
+    gain = best['difference']
+    levels = f'{points(best["mean"])} {metric} against {points(baseline["mean"])}'
+    if gain['mean'] <= 0:
+        return _for_baseline(best, baseline, levels, len(others), seeds)
+    what, amount = advice(best, baseline), f'{points(gain["mean"])} points'
+    clear = gain['low'] is not None and gain['low'] > 0
+    if clear:
+        headline = f'{what}: on this data it reaches {levels} for {baseline["name"]}, a gain of {amount}.'
+    elif seeds == 1:
+        headline = f'{best["name"]} came out {amount} over {baseline["name"]} ({levels}), in a single run.'
+    else:
+        headline = (
+            f'No arm is clearly ahead: {best["name"]} came out {amount} over {baseline["name"]} ({levels}), '
+            f'within what {count(seeds, "seed")} leave open.'
+        )
+    return Verdict(headline, _certainty(gain, len(others), seeds), clear)
+
+
+def _for_baseline(
+    best: dict[str, Any], baseline: dict[str, Any], levels: str, others: int, seeds: int
+) -> Verdict:
+    gain = best['difference']
+    clear = gain['high'] is not None and gain['high'] < 0
+    which = best['name'] if others == 1 else f'even the best other arm, {best["name"]},'
+    if gain['mean'] == 0:
+        ending = f'{which} came out level ({levels}).'
+    else:
+        ending = f'{which} came out {points(-gain["mean"])} points lower ({levels}).'
+    headline = f'Stay with {baseline["name"]}: on this data, {ending}'
+    if seeds == 1:
+        headline = f'Nothing here speaks against {baseline["name"]}: {ending} It is a single run.'
+    elif not clear:
+        headline = f'Nothing here speaks against {baseline["name"]}: {ending}'
+    return Verdict(headline, _certainty(gain, others, seeds), clear)
+
+
+def _certainty(gain: dict[str, Any], others: int, seeds: int) -> str:
+    if gain['low'] is None:
+        return (
+            'One seed says nothing about the spread between runs, which is often a point or more. '
+            'Set seeds to [0, 1, 2] or more and start the study again; the finished run is kept.'
+        )
+    span = f'{points(gain["low"], sign=True)} to {points(gain["high"], sign=True)}'
+    text = (
+        f'Mean paired difference over {count(seeds, "seed")}: {points(gain["mean"], sign=True)} points, '
+        f'standard deviation {points(gain["std"])}, 95 % t-interval {span}.'
+    )
+    if gain['low'] <= 0 <= gain['high']:
+        text += ' The interval spans zero, so the direction is not settled; more seeds would narrow it.'
+    if others > 1:
+        text += f' It is the best of {others} arms, chosen after the fact, which flatters it a little.'
+    return text
