@@ -6,6 +6,7 @@ order of the records, the number of shards or the fractions asked for.
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -15,16 +16,17 @@ import numpy as np
 from official_rethink.common import errors, files
 
 FORMAT_VERSION = 1
+_CANDIDATES = 10  # more hardly even the classes out further
 _NO_CLASS = 0  # images without an instance are a class of their own
 
 
 def order(image_ids: Sequence[str], image_categories: Sequence[Sequence[int]], seed: int) -> list[str]:
     """Returns all ids so that every beginning of the list is a stratified sample.
 
-    Place after place goes to the class that is furthest behind its share, and to the first of that
-    class's images in the seed's random order. A class with C of N images has its first image among the
-    first N // C places, as far as the places suffice: so it occurs in every fraction in which its
-    expected number of images is at least one.
+    Place after place goes to the class that is furthest behind its share: of the next images of that
+    class in the seed's random order, to the one whose classes together are furthest behind. A class
+    with C of N images has its first image among the first N // C places, as far as the places suffice:
+    so it occurs in every fraction in which its expected number of images is at least one.
 
     Args:
         image_ids: distinct.
@@ -45,14 +47,19 @@ def order(image_ids: Sequence[str], image_categories: Sequence[Sequence[int]], s
     unseen = sorted(labels, key=lambda label: (-len(members[label]), label))
     latest = _latest(unseen, members, number)
     waiting = {label: iter(members[label]) for label in labels}
+    next_up: dict[int, list[int]] = {label: [] for label in labels}
     taken, have, result = np.zeros(number, bool), np.zeros(len(labels)), []
     for place in range(number):
+        behind = counts * (place + 1) / number - have
         if unseen and place >= latest:
             label = unseen[0]
         else:
-            behind = np.where(have < counts, counts * (place + 1) / number - have, -np.inf)
-            label = labels[int(np.argmax(behind))]
-        image = next(i for i in waiting[label] if not taken[i])
+            label = labels[int(np.argmax(np.where(have < counts, behind, -np.inf)))]
+        candidates = [i for i in next_up[label] if not taken[i]]
+        fresh = (i for i in waiting[label] if not taken[i])
+        candidates += itertools.islice(fresh, _CANDIDATES - len(candidates))
+        next_up[label] = candidates
+        image = max(candidates, key=lambda i: sum(behind[column[other]] for other in classes[i]))
         taken[image] = True
         result.append(image_ids[image])
         new = [other for other in classes[image] if not have[column[other]]]

@@ -16,7 +16,8 @@ def text(description: Mapping[str, Any], place: str = '') -> str:
     """
     labelled = description['num_images_with_annotations']
     head = f"'{description['split']}'" + (f' in {place}' if place else '')
-    lines = [f'{head}: {description["num_images"]:,} images in {len(description["shards"])} shards']
+    number = len(description['shards'])
+    lines = [f'{head}: {description["num_images"]:,} images in {number} shard{"s" if number > 1 else ""}']
     sizes = description['image_sizes']
     shown = ', '.join(f'{name} {h} x {w}' for name, (h, w) in sizes.items())
     lines.append(f'  image sizes (height x width; each side by itself): {shown}')

@@ -1,13 +1,17 @@
-"""A small COCO data set made by hand, for tests to convert whole or spoilt."""
+"""A small COCO data set made by hand, records, and what test processes run (without TensorFlow)."""
 
 import copy
 import io
 import json
+import os
 import pathlib
+import signal
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from official_rethink.data import problems, records
 
 HEIGHT, WIDTH = 48, 64
 SQUARE = [10.0, 8.0, 30.0, 8.0, 30.0, 20.0, 10.0, 20.0]  # x 10..30, y 8..20: 240 pixels
@@ -73,3 +77,24 @@ def write(folder: pathlib.Path, value: Any = None) -> tuple[str, str]:
     path = folder / 'instances.json'
     path.write_text(json.dumps(content() if value is None else value))
     return str(path), str(folder / 'images')
+
+
+def record(index: int, annotations: list[records.Annotation] | None = None) -> records.Record:
+    """A record whose bytes are no image, for what does not look at them."""
+    name = f'{index}.png'
+    return records.Record(str(index), b'image %d' % index, 'png', 10 + index, 20, name, annotations or [])
+
+
+def spoilt(index: int) -> problems.Made:
+    """Makes records; every third item is a problem."""
+    if index % 3 == 0:
+        problem = problems.Problem('bad', 'file', f'image {index}', 'field', 'is bad.')
+        return problems.Made(None, [problem])
+    return problems.Made(record(index))
+
+
+def die_in(index: int) -> records.Record:
+    """Kills the process, once it is well under way."""
+    if index == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return record(index)
