@@ -49,12 +49,14 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from official_rethink import registry_imports  # noqa: F401
     from official_rethink.configs import parse, validation_data
+    from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import evaluate, runner
 
     override = ','.join(filter(None, [flags.params_override, f'runtime.tpu={flags.tpu}' if flags.tpu else '']))
     loaded = parse.load(flags.experiment, flags.config_file or (), override)
     params = loaded.params
     validation_data.validate_data(params, loaded.sources)
+    manifest.check_student(params)
     categories = _categories(params.task.validation_data.input_path)
     model_dir = flags.model_dir.rstrip('/')
     runner.prepare_process(params)

@@ -1,0 +1,291 @@
+"""Entry point of step 3: a teacher labels images.
+
+It writes shards with every detection over a low floor, `manifest.json`, which says where they come from, and
+a gallery of the most, least and median confident images. Killed and started again, it goes on where it
+stopped.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from official_rethink.common import entry_point, errors
+
+_EPILOG = """example:
+  python -m official_rethink.pseudo_label --experiment=retinanet_efficientnet_coco \\
+      --config_file=runs/teacher/params.yaml --checkpoint=runs/teacher/best \\
+      --input='data/unlabelled-*.tfrecord' --output_dir=runs/pseudo_labels
+
+A student reads the shards (task.pseudo_data.input_path=runs/pseudo_labels/pseudo-*.tfrecord) and applies its
+own score threshold to them."""
+
+_INPUT_ITSELF = '='  # --truth without a value
+_SHARD_SIZE = 512
+_OTHERS = ('gallery.png', 'gallery.json', 'quality.json')
+
+
+def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    parser = entry_point.Parser(
+        prog='python -m official_rethink.pseudo_label', description=__doc__.split(': ', 1)[1], epilog=_EPILOG
+    )
+    add = parser.add_argument
+    add('--experiment', required=True, help="the teacher's experiment")
+    add('--config_file', action='append', default=[], help="YAML: the teacher's params.yaml; repeatable")
+    add('--params_override', default='', help='a.b=c,d=[e,f] or a YAML file, applied last')
+    add('--checkpoint', required=True, help="a folder with checkpoints, a prefix, or a SavedModel's folder")
+    add('--input', required=True, help='shard pattern, or a folder of images')
+    add('--output_dir', required=True, help='folder for shards, manifest.json and gallery.png')
+    add('--score_floor', type=float, default=0.05, help='lowest score that is stored (default: 0.05)')
+    add('--batch_size', type=int, help="images a step (default: task.validation_data's)")
+    add('--shard_size', type=int, default=_SHARD_SIZE, help=f'images a shard (default: {_SHARD_SIZE})')
+    add(
+        '--truth',
+        nargs='?',
+        const=_INPUT_ITSELF,
+        default='',
+        help='labelled shards of the same images, to measure the labels by; without a value: --input itself',
+    )
+    add('--gallery_images', type=int, default=4, help='pictures of each kind; 0: none (default: 4)')
+    add('--skip_teacher_evaluation', action='store_true', help='do not measure the teacher first')
+    add(
+        '--on_error',
+        default='stop',
+        choices=('stop', 'skip'),
+        help='at an image that cannot be read: stop; or leave it out, listed in pseudo-skipped.jsonl',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns its exit code."""
+    args = _parse_args(argv)
+    from official_rethink import registry_imports  # noqa: F401, PLC0415
+    from official_rethink.configs import parse  # noqa: PLC0415
+    from official_rethink.tasks import runner  # noqa: PLC0415
+
+    params = parse.load(args.experiment, args.config_file, args.params_override).params
+    _check_args(args, params)
+    with runner.locked(args.output_dir):
+        manifest = _label(args, params)
+    _print(manifest, args)
+    return 0
+
+
+def _check_args(args: argparse.Namespace, params: Any) -> None:
+    if not 0 <= args.score_floor < 1:
+        raise errors.bad_value('score_floor', args.score_floor, '0 to below 1', where='--score_floor')
+    if args.gallery_images < 0:
+        raise errors.bad_value('gallery_images', args.gallery_images, '0 or more', where='--gallery_images')
+    threshold = params.task.model.detection_generator.pre_nms_score_threshold
+    if args.score_floor < threshold:
+        raise errors.UserError(
+            f'--score_floor is {args.score_floor}, but the teacher itself drops all below '
+            f'{threshold} (task.model.detection_generator.pre_nms_score_threshold); raise the floor, or '
+            'lower the threshold with --params_override.'
+        )
+    if params.runtime.distribution_strategy in ('multi_worker_mirrored', 'parameter_server'):
+        raise errors.bad_value(
+            'runtime.distribution_strategy',
+            params.runtime.distribution_strategy,
+            'a strategy of one host (mirrored, one_device, tpu); override it with --params_override',
+        )
+
+
+def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
+    """Does the work, or what is left of it; returns the manifest."""
+    from official_rethink.common import files  # noqa: PLC0415
+    from official_rethink.data import problems  # noqa: PLC0415
+    from official_rethink.pseudo_labels import labelling, manifest, source, store, teacher, truth  # noqa: PLC0415  # noqa: PLC0415
+
+    found = problems.ProblemList(args.on_error)
+    images = source.open_source(args.input, found)
+    known = _known(params)
+    truth_path = args.input if args.truth == _INPUT_ITSELF else args.truth
+    if truth_path:
+        truth.check(truth_path, images, known['categories'])
+    files_of = teacher.find(args.checkpoint)
+    inputs = {
+        'teacher': {'path': files_of.path, 'digest': files_of.digest},
+        'model': params.task.model.as_dict(),
+        'precision': params.runtime.mixed_precision_dtype or 'float32',
+        'score_floor': args.score_floor,
+        'shard_size': args.shard_size,
+        'input': source.summary(images),
+    }
+    best = max(1, round(known['boxes']))
+    place = store.Store(args.output_dir, images.num_images, args.shard_size, known['categories'], best)
+    place.open(inputs)
+    if place.complete:
+        sys.stderr.write(f"'{args.output_dir}' is complete and made from the same inputs: nothing to do.\n")
+        return manifest.load(args.output_dir)
+    try:
+        metrics = _work(args, params, files_of, images, place, known)
+    except labelling.EmptyTeacher:
+        place.discard()
+        raise
+    counted = place.describe(inputs, found)
+    _pictures_and_quality(args, place, known, counted, truth_path)
+    about = {'checkpoint': files_of.name, 'path': files_of.path, 'files': files_of.files, **metrics}
+    config = {'experiment': args.experiment, 'hash': files.hash_of(params.as_dict())}
+    place.finish(manifest.build(counted, known['categories'], inputs, about, config))
+    return manifest.load(args.output_dir)
+
+
+def _known(params: Any) -> dict[str, Any]:
+    """Class list of the teacher's data, and how many boxes an image of it has.
+
+    Raises:
+        UserError: neither training nor validation data is described.
+    """
+    from official_rethink.data import shards  # noqa: PLC0415
+
+    tried = []
+    for part in ('train_data', 'validation_data'):
+        path = getattr(params.task, part).input_path
+        try:
+            description = shards.load_description(path)
+        except errors.UserError as error:
+            tried.append(f'task.{part}: {error}')
+            continue
+        rate = description['num_instances'] / description['num_images']
+        return {'categories': description['categories'], 'boxes': rate}
+    raise errors.UserError(
+        "the names of the teacher's classes are not known, for the data it was trained on is not there. Name "
+        'the shards with --params_override=task.train_data.input_path=... (' + ' '.join(tried) + ')'
+    )
+
+
+def _work(
+    args: argparse.Namespace,
+    params: Any,
+    files_of: Any,
+    images: Any,
+    place: Any,
+    known: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Builds the teacher, measures it, labels; returns the teacher's step and metrics."""
+    from official_rethink.pseudo_labels import inference, labelling  # noqa: PLC0415
+    from official_rethink.tasks import runner  # noqa: PLC0415
+
+    runner.prepare_process(params)
+    strategy = runner.build_strategy(params)
+    task = runner.build_task(params, strategy, args.output_dir)
+    task.categories = {category['id']: category['name'] for category in known['categories']}
+    predict, evaluated, fixed, step = _build_teacher(params, strategy, task, files_of)
+    batch_size = _batch_size(args, params, strategy.num_replicas_in_sync, fixed)
+    inference.check_batch_size(batch_size, strategy.num_replicas_in_sync)
+    metrics = place.remembered('teacher')
+    if metrics is None:
+        metrics = {'step': step, **_evaluate(args, params, strategy, evaluated)}
+        place.remember('teacher', metrics)
+    classes = tuple(category['id'] for category in known['categories'])
+    labeller = labelling.Labeller(
+        predict, task.output_size, batch_size, strategy, args.score_floor, classes
+    )
+    labelling.run(images, place, labeller, args.on_error)
+    return metrics
+
+
+def _build_teacher(
+    params: Any, strategy: Any, task: Any, files_of: Any
+) -> tuple[Any, Any, int | None, int | None]:
+    """Returns predict, (task, model) for evaluation, a fixed batch size a replica or None, and the step."""
+    from official_rethink.modeling import restore  # noqa: PLC0415
+    from official_rethink.pseudo_labels import teacher  # noqa: PLC0415
+    from official_rethink.tasks import evaluate  # noqa: PLC0415
+
+    if files_of.is_saved_model:
+        normalized = params.task.export_config.output_normalized_coordinates
+        with strategy.scope():
+            saved = teacher.SavedModel(files_of.path, task.output_size, normalized)
+        return saved.predict, (teacher.SavedModelTask(task, saved), None), saved.batch_size, None
+    with strategy.scope():
+        model = task.build_model()
+    restore.restore(model.checkpoint_items, files_of.path, 'all')
+
+    def predict(images: Any, image_info: Any) -> Any:
+        return task.predict(images, image_info, model)
+
+    return predict, (task, model), None, evaluate.checkpoint_step(files_of.path)
+
+
+def _batch_size(args: argparse.Namespace, params: Any, replicas: int, fixed: int | None) -> int:
+    if fixed is None:
+        return args.batch_size or max(params.task.validation_data.global_batch_size // replicas, 1) * replicas
+    if args.batch_size not in (None, fixed * replicas):
+        allowed = f'{fixed * replicas}, which the SavedModel was exported for'
+        raise errors.bad_value('batch_size', args.batch_size, allowed, '--batch_size')
+    return fixed * replicas
+
+
+def _evaluate(args: argparse.Namespace, params: Any, strategy: Any, evaluated: Any) -> dict[str, Any]:
+    """Measures the teacher on its validation data.
+
+    Raises:
+        UserError: its AP is 0.
+    """
+    import tensorflow as tf  # noqa: PLC0415
+
+    from official_rethink.tasks import evaluate  # noqa: PLC0415
+
+    data = params.task.validation_data
+    reason = '--skip_teacher_evaluation' if args.skip_teacher_evaluation else ''
+    patterns = [pattern.strip() for pattern in data.input_path.split(',')]
+    if not reason and not any(tf.io.gfile.glob(pattern) for pattern in patterns if pattern):
+        reason = f"its validation data '{data.input_path}' (task.validation_data.input_path) is not there"
+    if reason:
+        sys.stderr.write(f'The teacher is not measured: {reason}.\n')
+        return {'metrics': None, 'measured_on': None}
+    task, model = evaluated
+    metrics = {name: float(value) for name, value in evaluate.evaluate(strategy, task, model, data).items()}
+    sys.stderr.write(f"teacher: AP {metrics['AP']:.4f}, AP50 {metrics['AP50']:.4f} on '{data.input_path}'\n")
+    if metrics['AP'] == 0:
+        raise errors.UserError(
+            f"the teacher finds nothing: its AP on '{data.input_path}' is 0. Its labels would teach nothing; "
+            f"train it longer, or check that '{args.checkpoint}' is the right checkpoint for these classes."
+        )
+    return {'metrics': metrics, 'measured_on': data.input_path}
+
+
+def _pictures_and_quality(
+    args: argparse.Namespace,
+    place: Any,
+    known: Mapping[str, Any],
+    counted: Mapping[str, Any],
+    truth_path: str,
+) -> None:
+    from official_rethink.pseudo_labels import pictures, truth  # noqa: PLC0415
+
+    if args.gallery_images:
+        names = {category['id']: category['name'] for category in known['categories']}
+        pictures.write(place, names, known['boxes'], counted, args.gallery_images)
+    if truth_path:
+        truth.measure(truth_path, place, args.score_floor)
+
+
+def _print(manifest: Mapping[str, Any], args: argparse.Namespace) -> None:
+    """Prints what was written and what a threshold would keep of it."""
+    images, boxes = manifest['num_images'], manifest['num_instances']
+    mean = f', mean score {manifest["mean_score"]:.3f}' if boxes else ''
+    lines = [
+        f'{images:,} images, {boxes:,} boxes of score {manifest["score_floor"]:g} or more{mean}',
+        f'{manifest["num_images_without_boxes"]:,} images without a box',
+    ]
+    skipped = manifest['skipped']
+    if skipped:
+        kinds = ', '.join(f'{count} x {kind}' for kind, count in skipped.items())
+        lines.append(f'{sum(skipped.values()):,} images left out ({kinds}), listed in pseudo-skipped.jsonl')
+    lines += ['', 'threshold   boxes kept  an image  images with boxes']
+    for row in manifest['kept_at']:
+        kept = f'{row["threshold"]:>9}{row["boxes"]:>13,}{row["boxes_per_image"]:>10.2f}'
+        lines.append(f'{kept}{row["images_with_boxes"]:>19,}')
+    others = [name for name in _OTHERS if os.path.exists(os.path.join(args.output_dir, name))]
+    written = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
+    lines += ['', f'in {args.output_dir}: {", ".join(written)}']
+    sys.stdout.write('\n'.join(lines) + '\n')
+
+
+if __name__ == '__main__':
+    entry_point.run(main)

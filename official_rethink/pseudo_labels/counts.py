@@ -1,0 +1,120 @@
+"""What a shard of pseudo labels holds, counted while it is written and kept beside it for a restart."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from official_rethink.common import errors
+from official_rethink.data import records, statistics
+from official_rethink.pseudo_labels import filters
+
+_SUMMED = ('num_images', 'num_images_with_annotations', 'num_instances', 'num_crowds')
+_LISTED = ('image_ids', 'image_hashes', 'image_categories')
+_TALLIED = ('instances_per_category', 'instances_per_size')
+
+
+class ShardCounts:
+    """Counts the records of one shard; holds a few numbers an image."""
+
+    def __init__(self, categories: Sequence[Mapping[str, Any]], best: int):
+        """Args: the class list; how many of an image's best scores make its confidence."""
+        self._categories = categories
+        self._best = best
+        self._statistics = statistics.Statistics(1)
+        self._sizes: list[list[int]] = []
+        self._confidences: list[float | None] = []
+        self._scores = {int(category['id']): np.zeros(filters.BINS, np.int64) for category in categories}
+        self._best_scores = np.zeros(filters.BINS, np.int64)
+        self._score_sum = 0.0
+        self._unlisted = self._empty = 0
+
+    def add(self, record: records.Record, kept: filters.Kept) -> None:
+        """Counts a record whose annotations are `kept.annotations`."""
+        self._statistics.add(record)
+        self._sizes.append([record.height, record.width])
+        scores = sorted((a.score or 0.0 for a in kept.annotations), reverse=True)
+        top = scores[: self._best]
+        self._confidences.append(sum(top) / len(top) if top else None)
+        self._best_scores += filters.histogram(scores[:1])
+        self._score_sum += sum(scores)
+        for label, histogram in self._scores.items():
+            histogram += filters.histogram([a.score or 0.0 for a in kept.annotations if a.label == label])
+        self._unlisted += kept.unlisted
+        self._empty += kept.empty
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the counts, for `merge`."""
+        has_images = self._statistics.num_images > 0
+        return {
+            'description': self._statistics.description(self._categories) if has_images else None,
+            'sizes': self._sizes,
+            'confidences': self._confidences,
+            'scores': {str(label): histogram.tolist() for label, histogram in self._scores.items()},
+            'best_scores': self._best_scores.tolist(),
+            'score_sum': self._score_sum,
+            'num_unlisted_class': self._unlisted,
+            'num_empty_boxes': self._empty,
+        }
+
+
+def merge(
+    parts: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Puts the shards' counts together.
+
+    Args:
+        parts: what `ShardCounts.as_json` gave for each shard, in order.
+        categories: the class list.
+
+    Returns:
+        The description's fields, as `data/statistics.py` counts them, and the manifest's counts.
+
+    Raises:
+        UserError: two images have the same id, or there is no image at all.
+    """
+    described = [part['description'] for part in parts if part['description']]
+    if not described:
+        raise errors.UserError('no image is left to label: each was left out (see pseudo-skipped.jsonl).')
+    fields: dict[str, Any] = {name: sum(one[name] for one in described) for name in _SUMMED}
+    fields['categories'] = [dict(category) for category in categories]
+    for name in _TALLIED:
+        fields[name] = {key: sum(one[name][key] for one in described) for key in described[0][name]}
+    sizes = [size for part in parts for size in part['sizes']]
+    heights, widths = (sorted(side) for side in zip(*sizes, strict=True))
+    places = {'min': 0, 'median': len(heights) // 2, 'max': -1}
+    fields['image_sizes'] = {name: [heights[place], widths[place]] for name, place in places.items()}
+    for name in _LISTED:
+        fields[name] = [value for one in described for value in one[name]]
+    _check_ids(fields['image_ids'])
+    return fields, _manifest_counts(parts, fields)
+
+
+def _check_ids(image_ids: Collection[str]) -> None:
+    seen: set[str] = set()
+    for image_id in image_ids:
+        if image_id in seen:
+            raise errors.UserError(f'two images of the input have the source id {image_id}; ids must differ.')
+        seen.add(image_id)
+
+
+def _manifest_counts(parts: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+    labels = list(parts[0]['scores'])
+    per_category = {
+        label: np.sum([part['scores'][label] for part in parts], axis=0).tolist() for label in labels
+    }
+    counts = np.sum(list(per_category.values()), axis=0).tolist()
+    best = np.sum([part['best_scores'] for part in parts], axis=0).tolist()
+    boxes = fields['num_instances']
+    return {
+        'num_images': fields['num_images'],
+        'num_instances': boxes,
+        'num_images_without_boxes': fields['num_images'] - fields['num_images_with_annotations'],
+        'instances_per_category': fields['instances_per_category'],
+        'mean_score': sum(part['score_sum'] for part in parts) / boxes if boxes else None,
+        'score_histogram': {'edges': list(filters.EDGES), 'counts': counts, 'per_category': per_category},
+        'best_score_histogram': {'edges': list(filters.EDGES), 'counts': best},
+        'kept_at': filters.table(counts, best, fields['num_images']),
+        'num_unlisted_class': sum(part['num_unlisted_class'] for part in parts),
+        'num_empty_boxes': sum(part['num_empty_boxes'] for part in parts),
+    }

@@ -1,0 +1,97 @@
+"""Which detections are stored, and what each reading-time threshold would keep of them.
+
+A student's threshold is applied where it reads (`dataloaders/detection.py`); here stands what the store
+takes in, and counts that tell beforehand what a threshold leaves.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from official_rethink.data import records
+from official_rethink.evaluation import images
+from official_rethink.pseudo_labels import inference
+
+BINS = 20
+EDGES = tuple(round(number / BINS, 2) for number in range(BINS + 1))
+THRESHOLDS = tuple(round(number / 10, 1) for number in range(1, 10))
+
+
+class Kept(NamedTuple):
+    """Attributes: what is stored; how many had an unlisted class; how many were empty within the image."""
+
+    annotations: list[records.Annotation]
+    unlisted: int
+    empty: int
+
+
+def keep(
+    found: inference.Detections, floor: float, classes: Collection[int], height: int, width: int
+) -> Kept:
+    """Turns detections of at least `floor` into annotations, in the order in which they were found.
+
+    Args:
+        found: on one image.
+        floor: lowest score that is stored.
+        classes: ids that the data has; ids between them (COCO's 80 classes lie in 90 ids) name nothing.
+        height: of the image; boxes are clipped to it.
+        width: likewise.
+    """
+    boxes = np.clip(found.boxes.reshape(-1, 4), 0, np.array([height, width, height, width], np.float32))
+    high = images.at_least(found.scores, floor)
+    listed = np.isin(found.classes, list(classes))
+    # Compared as they are stored, as float32 shares of the image.
+    stored = (boxes / np.array([height, width, height, width])).astype(np.float32)
+    full = (stored[:, 2] > stored[:, 0]) & (stored[:, 3] > stored[:, 1])
+    annotations = [
+        records.Annotation(
+            box=(float(y1), float(x1), float(y2), float(x2)),
+            label=int(found.classes[row]),
+            score=float(found.scores[row]),
+        )
+        for row in np.flatnonzero(high & listed & full)
+        for y1, x1, y2, x2 in [boxes[row]]
+    ]
+    return Kept(annotations, int((high & ~listed).sum()), int((high & listed & ~full).sum()))
+
+
+def histogram(scores: Sequence[float]) -> np.ndarray:
+    """Counts scores in the bins between `EDGES`; a score on an edge lies above it, 1.0 in the last bin."""
+    edges = np.array(EDGES[1:-1], np.float32)
+    places = np.searchsorted(edges, np.asarray(scores, np.float32), side='right')
+    return np.bincount(places, minlength=BINS).astype(np.int64)
+
+
+def over(counts: Sequence[int], threshold: float) -> int:
+    """How many of a histogram lie at or over a threshold; a bin that the threshold cuts counts whole."""
+    uppers = np.array(EDGES[1:], np.float32)
+    first = int(np.searchsorted(uppers, np.float32(threshold), side='right'))
+    return int(sum(counts[min(first, BINS - 1) :]))
+
+
+def threshold_for(counts: Sequence[int], wanted: float) -> float:
+    """The edge over which the number of scores is closest to `wanted`."""
+    return min(EDGES[:-1], key=lambda edge: (abs(over(counts, edge) - wanted), -edge))
+
+
+def table(scores: Sequence[int], best_scores: Sequence[int], num_images: int) -> list[dict[str, float]]:
+    """What each threshold would keep.
+
+    Args:
+        scores: histogram of all boxes' scores.
+        best_scores: histogram of the best score of each image that has a box.
+        num_images: with and without boxes.
+
+    Returns:
+        rows of threshold, boxes, boxes_per_image, images_with_boxes.
+    """
+    return [
+        {
+            'threshold': threshold,
+            'boxes': over(scores, threshold),
+            'boxes_per_image': round(over(scores, threshold) / num_images, 4),
+            'images_with_boxes': over(best_scores, threshold),
+        }
+        for threshold in THRESHOLDS
+    ]

@@ -1,0 +1,158 @@
+"""The images to label, always in the same order: prepared shards, other shards, or a folder of files."""
+
+import functools
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from official_rethink.common import errors, files
+from official_rethink.data import image_folder, images, problems, records, shards, statistics, workers
+
+_MAX_PROCESSES = 8
+_IMAGES_A_PROCESS = 200  # a process takes about as long to start as a hundred images to read
+
+
+class Source:
+    """Images to label.
+
+    Attributes:
+        path: as the user gave it.
+        num_images: how many, those that will be left out included.
+        digest: hash of what is there; two sources of equal digest hold the same images in the same order.
+        image_hashes: id to content hash where a description tells, else empty.
+    """
+
+    path: str
+    num_images: int
+    digest: str
+    image_hashes: dict[str, str]
+
+    def read(self, start: int) -> Iterator[problems.Made]:
+        """Yields image `start` and those after it, each as a record or the problem it has."""
+        raise NotImplementedError
+
+
+class _Prepared(Source):
+    """Shards that `prepare` wrote and checked."""
+
+    def __init__(self, path: str, description_path: str):
+        self.path = path
+        description = shards.load_description(description_path)
+        self._paths = shards.shard_paths(description_path)
+        self.num_images = description['num_images']
+        self.digest = files.file_hash(description_path)
+        hashes = description.get('image_hashes', [])
+        self.image_hashes = dict(zip(description['image_ids'], hashes, strict=False))
+
+    def read(self, start: int) -> Iterator[problems.Made]:
+        dataset = tf.data.TFRecordDataset(self._paths).skip(start).prefetch(16)
+        for serialized in _whole(dataset, self.path):
+            yield problems.Made(records.from_example(serialized))
+
+
+class _Foreign(Source):
+    """Shards of another writer, without a description: counted first, each image checked."""
+
+    def __init__(self, path: str, paths: list[str]):
+        self.path = path
+        self._paths = paths
+        self.num_images = sum(1 for _ in _whole(tf.data.TFRecordDataset(paths), path))
+        sizes = [[os.path.basename(name), tf.io.gfile.stat(name).length] for name in paths]
+        self.digest = files.hash_of(['shards', sizes, files.file_hash(*paths)])
+        self.image_hashes = {}
+
+    def read(self, start: int) -> Iterator[problems.Made]:
+        dataset = tf.data.TFRecordDataset(self._paths).skip(start)
+        for number, serialized in enumerate(_whole(dataset, self.path), start):
+            yield _checked(serialized, number, self.path)
+
+
+class _Folder(Source):
+    """Image files of a folder and those below it, sorted by name."""
+
+    def __init__(self, path: str, found: problems.ProblemList):
+        self.path = path
+        names = image_folder.listing(path)
+        self._items = image_folder.read(path, found, names)
+        self.num_images = len(self._items)
+        self.digest = image_folder.inputs_hash(names)
+        self.image_hashes = {}
+
+    def read(self, start: int) -> Iterator[problems.Made]:
+        items = self._items[start:]
+        processes = max(min(os.cpu_count() or 1, _MAX_PROCESSES, len(items) // _IMAGES_A_PROCESS), 1)
+        yield from workers.ordered_map(image_folder.make, items, processes)
+
+
+def _whole(dataset: tf.data.Dataset, path: str) -> Iterator[bytes]:
+    try:
+        yield from dataset.as_numpy_iterator()
+    except tf.errors.DataLossError as error:
+        raise errors.UserError(
+            f"a shard of '{path}' is damaged or cut off: {str(error).splitlines()[0]} Prepare the data again."
+        ) from error
+
+
+def _checked(serialized: bytes, number: int, path: str) -> problems.Made:
+    """Reads a record nobody has checked; its image is stored as `prepare` would store it."""
+    problem = functools.partial(problems.Problem, file=path, record=f'record {number}')
+    try:
+        record = records.from_example(serialized)
+    except Exception:  # whatever a stranger's bytes make of the parser, they are no record
+        text = 'is no tf.Example with image/encoded, image/height and image/width.'
+        return problems.Made(None, [problem(kind='not a record', field='', message=text)])
+    try:
+        stored = images.store(record.encoded or b'', (record.height, record.width))
+    except images.BadImage as error:
+        return problems.Made(None, [problem(kind=error.kind, field='image/encoded', message=str(error))])
+    record.encoded, record.image_format = stored.encoded, stored.image_format
+    # Model Garden reads an image without an id by its content.
+    identifier = record.source_id or 'content ' + statistics.content_hash(record.encoded)
+    record.source_id = records.numeric_id(identifier)
+    return problems.Made(record)
+
+
+def open_source(path: str, found: problems.ProblemList) -> Source:
+    """Finds out what `path` is.
+
+    Args:
+        path: a shard pattern, a description, a folder of shards, or a folder of image files.
+        found: takes the problems that show before an image is read.
+
+    Raises:
+        UserError: nothing is there, or a set is incomplete.
+    """
+    if not path:
+        raise errors.UserError("--input is ''; name shards, such as data/unlabelled*, or a folder of images.")
+    is_folder = tf.io.gfile.isdir(path)
+    if is_folder and not any(name.endswith('.tfrecord') for name in tf.io.gfile.listdir(path)):
+        return _Folder(path, found)
+    try:
+        description = shards.find_description(path)
+    except errors.UserError:
+        paths = [] if is_folder else _strange_shards(path)
+        if not paths:
+            raise
+        return _Foreign(path, paths)
+    return _Prepared(path, description)
+
+
+def _strange_shards(pattern: str) -> list[str]:
+    """Files of a pattern, where they are a whole set by their names (x-00003-of-00010)."""
+    paths = sorted(name for name in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(name))
+    kept = [name for name in paths if not name.endswith(('.json', '.jsonl', '.tmp'))]
+    counts = {int(match[1]) for name in kept if (match := re.search(r'-of-(\d{5})', os.path.basename(name)))}
+    if counts and counts != {len(kept)}:
+        raise errors.UserError(
+            f"--input '{pattern}' matches {len(kept)} shards, whose names speak of "
+            f'{" and ".join(str(count) for count in sorted(counts))}; name one whole set.'
+        )
+    return kept
+
+
+def summary(source: Source) -> dict[str, Any]:
+    """What a manifest says about a source."""
+    return {'path': source.path, 'digest': source.digest, 'num_images': source.num_images}

@@ -1,0 +1,170 @@
+"""What the teacher is, by its files; and a SavedModel in the place of a checkpoint's model."""
+
+import dataclasses
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from official_rethink.common import errors, files
+from official_rethink.modeling import restore
+
+_SAVED_MODEL = 'saved_model.pb'
+_OUTPUTS = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_detections')
+_DEFAULT = 'serving_default'
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """The files that hold a teacher.
+
+    Attributes:
+        path: the checkpoint's prefix, or the SavedModel's folder.
+        is_saved_model: which of the two.
+        files: name to SHA-256 of each file with weights or graph.
+    """
+
+    path: str
+    is_saved_model: bool
+    files: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's or folder's own name."""
+        return os.path.basename(self.path.rstrip('/'))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all files; the names do not count, for best/ckpt-7 may be a copy of ckpt-700."""
+        return files.hash_of([self.files[name] for name in sorted(self.files)])
+
+
+def find(path: str) -> Teacher:
+    """Finds and hashes a teacher.
+
+    Args:
+        path: a folder with checkpoints, a checkpoint's prefix, a SavedModel's folder or the one above it.
+
+    Raises:
+        UserError: none of these is there.
+    """
+    if not path:
+        raise errors.UserError("--checkpoint is ''; name a folder of checkpoints, a prefix, or a SavedModel.")
+    for folder in (path, os.path.join(path, 'saved_model')):
+        if tf.io.gfile.exists(os.path.join(folder, _SAVED_MODEL)):
+            found = tf.io.gfile.glob(os.path.join(folder, 'variables', '*'))
+            paths = [os.path.join(folder, _SAVED_MODEL), *found]
+            return Teacher(folder, True, _hashes(folder, paths))
+    prefix = restore.find_checkpoint(path)
+    paths = [f'{prefix}.index', *tf.io.gfile.glob(f'{prefix}.data-*')]
+    return Teacher(prefix, False, _hashes(os.path.dirname(prefix), paths))
+
+
+def _hashes(folder: str, paths: list[str]) -> dict[str, str]:
+    return {path[len(folder) :].lstrip('/'): files.file_hash(path) for path in sorted(paths)}
+
+
+class SavedModel:
+    """Detects with a SavedModel's image tensor signature, as Model Garden's exporter writes it.
+
+    It is fed images already resized to the network's size, so that its own resize changes nothing and images
+    of all sizes go in one batch.
+    """
+
+    def __init__(self, path: str, output_size: tuple[int, int], normalized: bool):
+        """Loads it; within the strategy's scope.
+
+        Args:
+            path: its folder.
+            output_size: the network's input height and width by the config.
+            normalized: its boxes are shares of the image (export_config.output_normalized_coordinates).
+
+        Raises:
+            UserError: it cannot be loaded, has no such signature, or is of another size.
+        """
+        self._path = path
+        self._size = output_size
+        self._normalized = normalized
+        try:
+            self._loaded = tf.saved_model.load(path)
+        except (OSError, tf.errors.OpError, ValueError) as error:
+            text = f"'{path}' is no SavedModel that can be loaded: {_first_line(error)}"
+            raise errors.UserError(text) from error
+        self._signature, self._input, self.batch_size = self._find_signature()
+        self._check_outputs()
+
+    def _find_signature(self) -> tuple[Any, str, int | None]:
+        """Returns the signature of uint8 images, its input's name, and its batch size if that is fixed."""
+        signatures = dict(self._loaded.signatures)
+        takes = {}
+        for name in sorted(signatures, key=lambda name: name != _DEFAULT):
+            inputs = signatures[name].structured_input_signature[1]
+            takes[name] = [f'{spec.dtype.name} {spec.shape}' for spec in inputs.values()]
+            if len(inputs) != 1:
+                continue
+            ((argument, spec),) = inputs.items()
+            if spec.dtype == tf.uint8 and spec.shape.rank == 4:
+                return signatures[name], argument, spec.shape[0]
+        told = '; '.join(f'{name} takes {", ".join(kinds)}' for name, kinds in takes.items()) or 'none at all'
+        raise errors.UserError(
+            f"the SavedModel '{self._path}' has no signature that takes uint8 images [B, H, W, 3] (there: "
+            f'{told}); export it with the input type image_tensor.'
+        )
+
+    def _check_outputs(self) -> None:
+        missing = sorted(set(_OUTPUTS) - set(self._signature.structured_outputs))
+        if missing:
+            raise errors.UserError(
+                f"the SavedModel '{self._path}' does not give {', '.join(missing)}; it was exported without "
+                'NMS, or for another task.'
+            )
+        images = tf.zeros([self.batch_size or 1, *self._size, 3], tf.uint8)
+        try:
+            info = self._signature(**{self._input: images}).get('image_info')
+        except tf.errors.OpError as error:
+            raise errors.UserError(
+                f"the SavedModel '{self._path}' does not run on images of the config's size "
+                f'{list(self._size)}: {_first_line(error)}'
+            ) from error
+        if info is not None and [int(side) for side in info.numpy()[0, 1]] != list(self._size):
+            raise errors.UserError(
+                f"the SavedModel '{self._path}' resizes to {[int(side) for side in info.numpy()[0, 1]]}, but "
+                f'task.model.input_size is {list(self._size)}; give the --config_file it was trained with.'
+            )
+
+    def predict(self, images: tf.Tensor, image_info: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As the task's `predict`: boxes in pixels of the original images."""
+        found = self._signature(**{self._input: images})
+        boxes = tf.cast(found['detection_boxes'], tf.float32)
+        if self._normalized:
+            boxes *= tf.constant([*self._size, *self._size], tf.float32)
+        scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
+        limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
+        return {
+            'boxes': tf.clip_by_value(boxes / scale, 0.0, limit),
+            'scores': tf.cast(found['detection_scores'], tf.float32),
+            'classes': tf.cast(found['detection_classes'], tf.int32),
+            'num_detections': tf.cast(found['num_detections'], tf.int32),
+        }
+
+
+class SavedModelTask:
+    """What an evaluation asks of a task, answered by a SavedModel."""
+
+    def __init__(self, task: Any, saved_model: SavedModel):
+        """Args: the task, for inputs and metrics; the SavedModel, for detections."""
+        self._saved_model = saved_model
+        self.build_inputs = task.build_inputs
+        self.aggregate_logs = task.aggregate_logs
+        self.reduce_aggregated_logs = task.reduce_aggregated_logs
+
+    def validation_step(self, inputs: Any, model: Any = None) -> dict[str, Any]:
+        """Detects on a batch; there is no loss, for a SavedModel gives no raw outputs."""
+        del model
+        images, labels = inputs
+        found = self._saved_model.predict(images, labels['image_info'])
+        return {'detections': {**found, 'truth': labels['groundtruths']}}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
