@@ -166,12 +166,14 @@ def _model_report(params: Any) -> dict[str, Any]:
 
 
 def _settings_text(report: dict[str, Any]) -> str:
+    from official_rethink.configs import parse  # noqa: PLC0415
+
     lines = [f'{report["experiment"]}: {report["description"]}', '']
     rows = [
         (key, _shown(entry['value'], entry['unit']), f'default {_shown(entry["default"])}', entry['set_in'])
         for key, entry in report['differs_from_defaults'].items()
         # What follows from the schedule stands under Schedule.
-        if not entry['set_in'].startswith('derived')
+        if entry['set_in'] != parse.DERIVED
     ]
     lines.append('Differs from the defaults' if rows else 'Nothing differs from the defaults')
     lines += _table(rows)

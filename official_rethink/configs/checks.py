@@ -1,6 +1,7 @@
 """Checks of config values: types against their annotations, and the words for ranges and choices."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -31,7 +32,11 @@ class Where:
 
 def annotations(config: Any) -> dict[str, Any]:
     """The annotated fields of a config or its class, in the order they were declared."""
-    cls = config if isinstance(config, type) else type(config)
+    return _annotations(config if isinstance(config, type) else type(config))
+
+
+@functools.cache
+def _annotations(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(cls)}
 
@@ -188,6 +193,14 @@ class Rules:
     def fail(self, key: str, allowed: str) -> errors.UserError:
         """Builds the error for `key`."""
         return errors.bad_value(key, self.value(key), allowed, self.where(key))
+
+    def clash(self, key: str, other: str, rule: str) -> errors.UserError:
+        """Builds the error for two values that do not go together; `rule` says in words what would."""
+        sides = []
+        for name in (key, other):
+            place = self.where(name)
+            sides.append(f'{name} is {self.value(name)!r}' + (f' (set in {place})' if place else ''))
+        return errors.UserError(f'{sides[0]}, but {sides[1]}; {rule}.')
 
     def at_least(self, low: float, *keys: str) -> None:
         """Each value is `low` or more."""

@@ -17,7 +17,7 @@ from official_rethink.configs import (
 )
 
 FACTORY = 'factory'
-DERIVED = 'derived from trainer.schedule'
+DERIVED = 'trainer.schedule, derived'
 _OURS = 'official_rethink.'
 
 
@@ -29,7 +29,7 @@ class Loaded:
         params: the resolved, validated and locked config.
         defaults: dotted key -> the factory's value, before any file.
         sources: dotted key -> where the value was set: 'factory', 'file:line', '--params_override',
-            or 'derived from trainer.schedule'.
+            or 'trainer.schedule, derived'.
     """
 
     params: Any
@@ -90,12 +90,12 @@ def load_config(
         sources.update(placed)
         order.update(dict.fromkeys(placed, index))
     _check_one_ofs(config, '', sources, order)
+    for key in _leaves(config):
+        sources.setdefault(key, FACTORY)
     checks.check_types(config, checks.Where(sources))
     if finish:
         finish(config, sources)
     config.lock()
-    for key in _leaves(config):
-        sources.setdefault(key, FACTORY)
     return Loaded(config, defaults, sources)
 
 

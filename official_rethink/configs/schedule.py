@@ -78,7 +78,7 @@ def resolve(params: Any) -> None:
     if trainer.optimizer_config.learning_rate.type is None:
         trainer.optimizer_config.learning_rate.override(_learning_rate_config(schedule, batch_size, steps))
         warmup = round(schedule.base_warmup_steps * schedule.base_batch_size / batch_size)
-        if warmup:
+        if warmup and trainer.optimizer_config.warmup.type is None:
             trainer.optimizer_config.warmup.override(
                 {
                     'type': 'linear',

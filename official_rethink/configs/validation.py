@@ -39,7 +39,11 @@ def validate_schedule(params: Any, sources: Mapping[str, str] | None = None) -> 
             name + 'stepwise_boundaries', 'increasing shares of the length, each over 0 and under 1'
         )
     if schedule.decay == 'stepwise' and not drops:
-        raise rules.fail(name + 'stepwise_boundaries', "at least one share when decay is 'stepwise'")
+        raise rules.clash(
+            name + 'decay',
+            name + 'stepwise_boundaries',
+            'it needs at least one share of the length at which the rate drops',
+        )
 
 
 def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:
@@ -99,9 +103,8 @@ def _check_trainer(rules: checks.Rules) -> None:
     if steps != -1 and steps < 1:
         raise rules.fail(name + 'validation_steps', '1 or more, or -1 for all validation examples')
     if trainer.summary_interval % trainer.steps_per_loop:
-        raise rules.fail(
-            name + 'summary_interval',
-            f'a multiple of trainer.steps_per_loop, which is {trainer.steps_per_loop}',
+        raise rules.clash(
+            name + 'summary_interval', name + 'steps_per_loop', 'the first has to be a multiple of the second'
         )
     rules.choice(name + 'best_checkpoint_metric_comp', ('higher', 'lower'))
     if trainer.best_checkpoint_export_subdir:
@@ -118,7 +121,7 @@ def _check_best_metric(rules: checks.Rules) -> None:
     comparison = 'trainer.best_checkpoint_metric_comp'
     needed = 'lower' if name in metrics.LOSSES else 'higher'
     if rules.value(comparison) != needed:
-        raise rules.fail(comparison, f"'{needed}' for the metric {name}")
+        raise rules.clash(key, comparison, f"the best is the '{needed}' one")
 
 
 def _check_optimization(rules: checks.Rules) -> None:
@@ -150,7 +153,7 @@ def _check_optimizer(rules: checks.Rules, name: str, config: hyperparams.Config)
     rules.positive(*(name + field for field in positive if field in names))
     clips = [field for field in positive[:3] if field in names and getattr(config, field) is not None]
     if len(clips) > 1:
-        raise rules.fail(name + clips[1], f'null, since {clips[0]} is set and only one clipping applies')
+        raise rules.clash(name + clips[0], name + clips[1], 'only one kind of clipping can apply')
 
 
 def _require(rules: checks.Rules, branch: str, field: str) -> None:

@@ -36,7 +36,7 @@ def _check_levels(rules: checks.Rules) -> None:
         raise rules.fail(_MODEL + 'num_classes', '2 or more: the highest class id + 1, background included')
     rules.at_least(2, _MODEL + 'min_level')
     if model.max_level < model.min_level:
-        raise rules.fail(_MODEL + 'max_level', f'at least task.model.min_level, which is {model.min_level}')
+        raise rules.clash(_MODEL + 'min_level', _MODEL + 'max_level', 'the first may be at most the second')
     size, key = list(model.input_size), _MODEL + 'input_size'
     if len(size) != 3 or size[2] != 3 or min(size) < 1:
         raise rules.fail(key, '[height, width, 3]')
@@ -70,9 +70,8 @@ def _check_backbone(rules: checks.Rules) -> None:
     rules.share(*(branch + field for field in ('se_ratio',) if field in names))
     if kind in _SPINENETS:
         for field in ('min_level', 'max_level'):
-            level = getattr(model, field)
-            if rules.value(branch + field) != level:
-                raise rules.fail(branch + field, f'{level}, as {_MODEL}{field}')
+            if rules.value(branch + field) != getattr(model, field):
+                raise rules.clash(_MODEL + field, branch + field, 'with SpineNet they have to be equal')
         if model.max_level > _SPINENET_DEEPEST_LEVEL:
             raise rules.fail(_MODEL + 'max_level', f'at most {_SPINENET_DEEPEST_LEVEL} with SpineNet')
     _check_norm(rules, kind)
@@ -91,10 +90,11 @@ def _check_decoder(rules: checks.Rules) -> None:
     kind, key = model.decoder.type, _MODEL + 'decoder.type'
     if model.backbone.type in _SPINENETS:
         if kind != 'identity':
-            raise rules.fail(key, "'identity' with a SpineNet backbone, which is its own pyramid")
+            rule = "a SpineNet is its own pyramid and needs the decoder 'identity'"
+            raise rules.clash(_MODEL + 'backbone.type', key, rule)
         return
     if kind not in ('fpn', 'nasfpn'):
-        raise rules.fail(key, f"'fpn' or 'nasfpn' with a backbone of type '{model.backbone.type}'")
+        raise rules.clash(_MODEL + 'backbone.type', key, "it needs the decoder 'fpn' or 'nasfpn'")
     rules.at_least(1, f'{_MODEL}decoder.{kind}.num_filters')
     if kind == 'fpn':
         rules.choice(_MODEL + 'decoder.fpn.fusion_type', ('sum', 'concat'))
@@ -118,8 +118,8 @@ def _check_detections(rules: checks.Rules) -> None:
     rules.at_least(1, name + 'pre_nms_top_k', name + 'max_num_detections')
     rules.at_least(0, name + 'soft_nms_sigma')
     if generator.soft_nms_sigma and generator.nms_version != 'v1':
-        raise rules.fail(
-            name + 'nms_version', "'v1' while soft_nms_sigma is set; other versions would leave it out"
+        raise rules.clash(
+            name + 'soft_nms_sigma', name + 'nms_version', "only 'v1' has Soft-NMS, others would leave it out"
         )
     weights = generator.box_coder_weights
     if weights is not None and (len(weights) != 4 or min(weights) <= 0):
@@ -134,9 +134,9 @@ def _check_losses(rules: checks.Rules) -> None:
     matching = rules.config.task.matching
     rules.share('task.matching.match_threshold', 'task.matching.unmatched_threshold')
     if matching.unmatched_threshold > matching.match_threshold:
-        raise rules.fail(
-            'task.matching.unmatched_threshold',
-            f'at most match_threshold, which is {matching.match_threshold}',
+        name = 'task.matching.'
+        raise rules.clash(
+            name + 'unmatched_threshold', name + 'match_threshold', 'the first may be at most the second'
         )
 
 

@@ -1,0 +1,1 @@
+"""Tests of types, defaults, parsing and validation."""
