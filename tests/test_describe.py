@@ -65,7 +65,7 @@ def test_json_and_text_of_a_small_model(capsys, tmp_path):
     assert 'task.losses.focal_loss_alpha' not in differs
     assert report['schedule']['steps'] == 480_000
     assert report['schedule']['learning_rate']['cosine']['initial_learning_rate'] == pytest.approx(0.08)
-    # ResNet-10 has 4.9M; the rest, at 16 filters, is some 10 thousands, half of it for 9 anchors x 91 classes.
+    # ResNet-10 has 4.9M; the rest, at 16 filters, some 100 thousands, most of it for 9 anchors x 91 classes.
     assert 4.8e6 < report['parameters'] < report['parameters_total'] < 5.3e6
     # A batch of one 128 x 128 image: more than the stem's 64 x 64 x 64 x 7 x 7 x 3 alone.
     assert 64 * 64 * 64 * 7 * 7 * 3 < report['flops'] < 1e9
