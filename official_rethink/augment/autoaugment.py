@@ -19,6 +19,7 @@ POLICY_V0 = (
 POLICIES = {'v0': POLICY_V0}
 
 
+@tf.autograph.experimental.do_not_convert
 def distort(scene: operations.Scene, name: str, fill: str, seed: tf.Tensor) -> operations.Scene:
     """Draws a sub-policy and applies its steps, each with its probability.
 

@@ -73,6 +73,8 @@ def sharpness(image: tf.Tensor, factor: float) -> tf.Tensor:
         middle = tf.concat([image[1:-1, :1], inner, image[1:-1, -1:]], axis=1)
         return tf.ensure_shape(tf.concat([image[:1], middle, image[-1:]], axis=0), image.shape)
 
+    if any(length is not None and length < 3 for length in image.shape[:2]):
+        return image  # a graph with these shapes could not even be built
     size = tf.shape(image)
     return tf.cond((size[0] < 3) | (size[1] < 3), lambda: image, sharpened)
 

@@ -133,7 +133,7 @@ def apply(scene: Scene, choice: Choice, draws: Draws, fill: str, step: int) -> S
     size = tf.shape(scene.image)[:2]
     if choice.name in GEOMETRIC:
         if step > 1:
-            # What earlier steps show beyond the edge may have been coloured since; what this one shows is not.
+            # What earlier steps show beyond the edge may be coloured since; what this one shows is not.
             scene = tf.cond(
                 tf.reduce_all(tf.equal(scene.beyond, color.GREY)), lambda: scene, lambda: settle(scene, fill)
             )
@@ -141,8 +141,11 @@ def apply(scene: Scene, choice: Choice, draws: Draws, fill: str, step: int) -> S
         return scene._replace(pending=scene.pending @ added)
     if choice.name in POINTWISE:
         operation, pixels = POINTWISE[choice.name], tf.cast(size[0] * size[1], tf.float32)
-        beyond = operation(scene.beyond, choice, pixels) if step else scene.beyond
-        return scene._replace(image=operation(scene.image, choice, pixels), beyond=beyond)
+        image, beyond = operation(scene.image, choice, pixels), scene.beyond
+        if step:
+            nothing_shown = geometry.is_identity(scene.pending)
+            beyond = tf.where(nothing_shown, beyond, operation(beyond, choice, pixels))
+        return scene._replace(image=image, beyond=beyond)
     if step:
         scene = settle(scene, fill)
     if choice.name == 'TranslateY_Only_BBoxes':

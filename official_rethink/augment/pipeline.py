@@ -30,6 +30,8 @@ class Augmented(NamedTuple):
     image_info: tf.Tensor
 
 
+# Nothing below needs AutoGraph, which in tf.data's map would cost seconds per function it converts.
+@tf.autograph.experimental.do_not_convert
 def augment(
     image: tf.Tensor,
     boxes: tf.Tensor,
@@ -65,6 +67,7 @@ def augment(
     return place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill)
 
 
+@tf.autograph.experimental.do_not_convert
 def place(
     scene: operations.Scene,
     output_size: tuple[int, int],
@@ -101,6 +104,7 @@ def place(
     return Augmented(resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info)
 
 
+@tf.autograph.experimental.do_not_convert
 def resize_and_pad(
     image: tf.Tensor, output_size: tuple[int, int], padded_size: tuple[int, int] | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:

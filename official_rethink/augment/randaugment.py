@@ -28,6 +28,7 @@ OPERATIONS = (
 )
 
 
+@tf.autograph.experimental.do_not_convert
 def distort(
     scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor
 ) -> operations.Scene:
