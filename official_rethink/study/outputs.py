@@ -108,8 +108,10 @@ def kept_boxes(found: dict[str, Any], threshold: float) -> int | None:
     if not isinstance(histogram, dict) or 'counts' not in histogram or 'edges' not in histogram:
         return None
     # A bin that the threshold cuts counts whole: the check is for "none at all".
-    bins = zip(histogram['counts'], histogram['edges'][1:], strict=True)
-    return int(sum(count for count, upper in bins if upper > threshold))
+    edges = histogram['edges']
+    bins = zip(histogram['counts'], edges[1:], strict=True)
+    # A score of exactly 1 is in the last bin.
+    return int(sum(count for count, upper in bins if upper > threshold or upper == edges[-1]))
 
 
 def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float]) -> None:
@@ -121,7 +123,8 @@ def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float]) -> N
     found = manifest(step, out)
     for arm, threshold in thresholds.items():
         if kept_boxes(found, threshold) == 0:
-            lower = [i / 100 for i in range(int(threshold * 100), 0, -5) if kept_boxes(found, i / 100)]
+            steps = range(int(threshold * 100), 0, -5)
+            lower = [step / 100 for step in steps if kept_boxes(found, step / 100)]
             hint = f'boxes appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
             raise errors.UserError(
                 f'no pseudo box of {step.name} scores {threshold} or more, the score_threshold of arm '

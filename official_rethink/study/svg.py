@@ -115,16 +115,3 @@ class Chart:
             f'<svg class="{style}" viewBox="0 0 {self.width} {self.height}" role="img" '
             f'aria-label="{html.escape(description)}">{"".join(self._parts)}</svg>'
         )
-
-
-def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Moves labels apart so that neighbours keep `gap` pixels, in their order and inside [low, high]."""
-    order = sorted(range(len(positions)), key=lambda i: positions[i])
-    placed = [float(position) for position in positions]
-    previous = low - gap
-    for i in order:
-        placed[i] = previous = max(placed[i], previous + gap)
-    following = high + gap
-    for i in reversed(order):
-        placed[i] = following = min(placed[i], following - gap)
-    return placed

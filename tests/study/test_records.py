@@ -1,0 +1,100 @@
+"""results.json and results.csv: the agreed form, and sums worked out by hand."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from official_rethink.common import errors
+from official_rethink.study import records, runner
+from tests.study import fake
+
+_SEED_KEYS = {'seed', 'value', 'metrics', 'steps', 'images', 'instances', 'pixels', 'seconds'}
+_ARM_KEYS = {
+    'name',
+    'initialization',
+    'augmentation',
+    'label_fraction',
+    'self_training',
+    'mean',
+    'std',
+    'seeds',
+}
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('study')
+    config = fake.load(folder)
+    plan = fake.make_plan(config)
+    runner.Runner(plan, str(folder / 'out'), fake.Commands()).run()
+    return records.collect(config, plan, str(folder / 'out'))
+
+
+def test_the_form_others_rely_on(results):
+    assert {'study', 'data', 'metric', 'arms'} <= set(results)
+    assert [arm['name'] for arm in results['arms']] == ['supervised', 'self_training', 'strict']
+    for arm in results['arms']:
+        assert set(arm) >= _ARM_KEYS
+        assert [seed['seed'] for seed in arm['seeds']] == [0, 1]
+        assert all(set(seed) >= _SEED_KEYS for seed in arm['seeds'])
+    assert json.loads(json.dumps(results)) == results
+
+
+def test_mean_and_spread_are_those_of_the_seeds(results):
+    for arm in results['arms']:
+        first, second = (seed['value'] for seed in arm['seeds'])
+        assert arm['mean'] == pytest.approx((first + second) / 2)
+        # Two values: each lies half their distance from the mean, so the variance is distance² / 2.
+        assert arm['std'] == pytest.approx(abs(first - second) / 2**0.5)
+
+
+def test_differences_are_paired_by_seed(results):
+    baseline, student = results['arms'][:2]
+    expected = [a['value'] - b['value'] for a, b in zip(student['seeds'], baseline['seeds'], strict=True)]
+    assert baseline['difference'] is None
+    assert student['difference']['mean'] == pytest.approx(sum(expected) / 2)
+
+
+def test_cost_counts_every_stage(results):
+    """40 teacher and 40 student steps of 8 images in the fake's account, and 50 images labelled once."""
+    supervised, student = (arm['seeds'][0] for arm in results['arms'][:2])
+    assert (supervised['steps'], supervised['images']) == (80, 640)
+    assert (student['steps'], student['images']) == (80, 640 + 50)
+    assert student['instances'] == 24 * 80 and student['pixels'] == 512 * 80
+    assert student['seconds'] >= 4.0
+    assert [stage['stage'] for stage in student['stages']] == ['teacher', 'label', 'student']
+
+
+def test_budget_says_what_the_supervised_arm_got(results):
+    assert results['budget']['supervised_steps'] == 80
+
+
+def test_the_value_is_the_best_checkpoint_of_the_student(results):
+    arm = results['arms'][1]
+    for seed in arm['seeds']:
+        assert seed['value'] == seed['metrics']['AP'] == seed['stages'][-1]['value']
+        assert seed['value'] != seed['stages'][0]['value']
+
+
+def test_csv_has_a_line_for_each_arm_and_seed(results):
+    rows = list(csv.DictReader(io.StringIO(records.to_csv(results))))
+    assert len(rows) == 6
+    assert rows[2]['arm'] == 'self_training' and rows[2]['seed'] == '0'
+    assert float(rows[2]['AP']) == results['arms'][1]['seeds'][0]['value']
+    assert rows[0]['self_training'] == 'False'
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    config = fake.load(tmp_path, 'seeds=[0]')
+    plan = fake.make_plan(config)
+    runner.Runner(plan, str(tmp_path / 'out'), fake.Commands()).run()
+    results = records.collect(config, plan, str(tmp_path / 'out'))
+    assert [arm['std'] for arm in results['arms']] == [None] * 3
+
+
+def test_loading_what_is_no_result_is_refused(tmp_path):
+    (tmp_path / 'x.json').write_text('{"arms": []}')
+    with pytest.raises(errors.UserError, match='not the result of a study'):
+        records.load(str(tmp_path / 'x.json'))
