@@ -108,7 +108,8 @@ def read(
         # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
         # that a restart cannot repeat, so that part is ours.
         reader = _ShardReader(
-            params.replace(shuffle_buffer_size=1),
+            # Training shuffles below; evaluation keeps the order of the shards.
+            params.replace(shuffle_buffer_size=1) if params.is_training else params.replace(cycle_length=1),
             dataset_fn=_read_shards(params.split_file),
             transform_and_batch_fn=batch,
         )
