@@ -19,6 +19,7 @@ class Knobs:
         color_gap: least distance in RGB between an object's main colours and the mean background.
         background_contrast: of the background's textures, in [0, 1].
         texture: on objects, in [0, 1].
+        usual_colors: chance that what has a usual colour (stems are green) takes it.
         lighting: strength of gain, shade and colour cast.
         blur: largest standard deviation of the blur, in pixels of a 128-pixel image.
         noise: largest standard deviation of the noise, in grey levels.
@@ -35,23 +36,25 @@ class Knobs:
     color_gap: float
     background_contrast: float
     texture: float
+    usual_colors: float
     lighting: float
     blur: float
     noise: float
 
 
 _EASY_TO_HARD = {
-    'clutter': (1.0, 12.0),
-    'occluders': (0.0, 3.0),
-    'copied_parts': (0.2, 0.7),
-    'min_visible': (0.97, 0.4),
+    'clutter': (0.5, 10.0),
+    'occluders': (0.0, 2.5),
+    'copied_parts': (0.2, 0.6),
+    'min_visible': (0.98, 0.45),
     'crowding': (0.0, 0.6),
-    'rotation': (8.0, 80.0),
+    'rotation': (6.0, 66.0),
     'variation': (0.3, 1.0),
-    'min_extent': (0.28, 0.1),
-    'color_gap': (130.0, 25.0),
+    'min_extent': (0.3, 0.1),
+    'color_gap': (130.0, 30.0),
     'background_contrast': (0.1, 0.9),
     'texture': (0.15, 0.8),
+    'usual_colors': (0.95, 0.2),
     'lighting': (0.08, 0.6),
     'blur': (0.2, 1.1),
     'noise': (1.0, 12.0),
@@ -59,5 +62,10 @@ _EASY_TO_HARD = {
 
 
 def knobs(difficulty: float) -> Knobs:
-    """The knobs at a difficulty in [0, 1], linear between an easy and a hard end."""
-    return Knobs(**{name: easy + difficulty * (hard - easy) for name, (easy, hard) in _EASY_TO_HARD.items()})
+    """The knobs at a difficulty in [0, 1].
+
+    They go from an easy to a hard end with the square of the difficulty: a small detector's precision falls
+    fastest near the easy end.
+    """
+    share = difficulty**2
+    return Knobs(**{name: easy + share * (hard - easy) for name, (easy, hard) in _EASY_TO_HARD.items()})

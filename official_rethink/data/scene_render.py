@@ -129,7 +129,7 @@ def render(
     big_height, big_width = height * SUPERSAMPLING, width * SUPERSAMPLING
     background = textures.background(rng, big_height, big_width, knob.background_contrast)
     mean = cv2.mean(background)
-    look = sprites.Look((mean[0], mean[1], mean[2]), knob.color_gap, knob.texture)
+    look = sprites.Look((mean[0], mean[1], mean[2]), knob.color_gap, knob.texture, knob.usual_colors)
     composer = Composer(background, knob.min_visible)
     num_clutter = sum(
         _add_clutter(rng, composer, knob, look, families) for _ in range(rng.poisson(knob.clutter))

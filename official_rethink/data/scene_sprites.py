@@ -12,12 +12,30 @@ from official_rethink.data.scene_shapes import Figure
 
 _SHIFT_BITS = 4  # sub-pixel corners for OpenCV's polygon filler
 _MARGIN = 2
-_TONES = {  # roles that look alike on every object: saturation and value; all others are drawn freely
-    'dark': ((0.0, 0.4), (0.04, 0.2)),
-    'tyre': ((0.0, 0.3), (0.06, 0.25)),
-    'white': ((0.0, 0.08), (0.85, 1.0)),
-    'glass': ((0.05, 0.35), (0.6, 0.95)),
-    'bulb': ((0.1, 0.5), (0.9, 1.0)),
+_ANY_HUE = (0.0, 1.0)
+_ALWAYS = {  # roles that look alike on every object: hue, saturation, value
+    'dark': (_ANY_HUE, (0.0, 0.4), (0.04, 0.2)),
+    'tyre': (_ANY_HUE, (0.0, 0.3), (0.06, 0.25)),
+    'white': (_ANY_HUE, (0.0, 0.08), (0.85, 1.0)),
+    'glass': (_ANY_HUE, (0.05, 0.35), (0.6, 0.95)),
+    'bulb': (_ANY_HUE, (0.1, 0.5), (0.9, 1.0)),
+}
+_USUALLY = {  # roles that have a colour of their own in the share of objects that the look gives
+    'skin': ((0.04, 0.1), (0.25, 0.6), (0.5, 0.95)),
+    'hair': ((0.05, 0.12), (0.3, 0.8), (0.1, 0.6)),
+    'metal': ((0.1, 0.16), (0.1, 0.7), (0.5, 0.85)),
+    'stem': ((0.25, 0.4), (0.5, 0.9), (0.3, 0.7)),
+    'heart': ((0.1, 0.16), (0.7, 1.0), (0.7, 1.0)),
+    'roof': ((0.0, 0.06), (0.5, 0.8), (0.4, 0.7)),
+    'wall': ((0.05, 0.15), (0.1, 0.4), (0.6, 0.95)),
+    'tower': ((0.05, 0.12), (0.05, 0.3), (0.6, 0.95)),
+    'sail': ((0.0, 0.2), (0.0, 0.2), (0.8, 1.0)),
+    'beak': ((0.06, 0.14), (0.7, 1.0), (0.7, 1.0)),
+    'mast': ((0.06, 0.1), (0.4, 0.7), (0.3, 0.6)),
+    'stick': ((0.06, 0.1), (0.4, 0.7), (0.3, 0.6)),
+    'handle': ((0.06, 0.1), (0.4, 0.7), (0.3, 0.6)),
+    'pot': ((0.02, 0.06), (0.5, 0.8), (0.5, 0.8)),
+    'flame': ((0.02, 0.14), (0.7, 1.0), (0.8, 1.0)),
 }
 
 
@@ -46,11 +64,13 @@ class Look:
         backdrop: mean colour of the background.
         gap: least distance in RGB of a figure's main colours from the backdrop.
         texture: in [0, 1], how strong the texture on a part is against its shading.
+        usual: chance that a role which has a usual colour (stems are green) takes it.
     """
 
     backdrop: textures.Color
     gap: float
     texture: float
+    usual: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,16 +133,21 @@ class _Material:
 
 
 def _material(rng: np.random.Generator, role: str, used: list[textures.Color], look: Look) -> _Material:
-    if role in _TONES:
-        base = textures.draw_color(rng, *_TONES[role])
-        texture = 0.2 * look.texture
+    texture = look.texture * rng.uniform(0.3, 1.0)
+    tone = _ALWAYS.get(role)
+    if tone is not None:
+        texture *= 0.3
+    elif rng.random() < look.usual:
+        tone = _USUALLY.get(role)
+    if tone is not None:
+        base = textures.draw_color(rng, *tone)
+        other = textures.shaded(base, rng.uniform(1.15, 1.5))
     else:
         base = textures.distinct_color(rng, [look.backdrop, *used[-2:]], look.gap)
         used.append(base)
-        texture = look.texture * rng.uniform(0.3, 1.0)
-    other = textures.shaded(base, rng.uniform(1.15, 1.5))
-    if rng.random() < 0.35:
-        other = textures.draw_color(rng, (0.1, 0.8), (0.3, 1.0)) if role not in _TONES else other
+        other = textures.shaded(base, rng.uniform(1.15, 1.5))
+        if rng.random() < look.texture:  # two colours in one texture
+            other = textures.draw_color(rng, (0.0, 1.0), (0.1, 0.8), (0.3, 1.0))
     table = textures.ramp(textures.shaded(base, rng.uniform(0.5, 0.75)), other)
     return _Material(
         textures.pick_pattern(rng),

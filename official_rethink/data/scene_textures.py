@@ -131,11 +131,12 @@ def sample_pattern(
     )
 
 
-def draw_color(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Color:
-    """Draws a colour of any hue, with saturation and value in the ranges given."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
+Range = tuple[float, float]
+
+
+def draw_color(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -> Color:
+    """Draws a colour with hue, saturation and value in the ranges given, each within [0, 1]."""
+    red, green, blue = colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
     return red * 255.0, green * 255.0, blue * 255.0
 
 
@@ -148,7 +149,7 @@ def distinct_color(rng: np.random.Generator, others: list[Color], gap: float) ->
     """Draws a colour at least `gap` from all `others`, or the farthest of sixteen tries."""
     best, best_gap = (0.0, 0.0, 0.0), -1.0
     for _ in range(16):
-        color = draw_color(rng, (0.15, 0.9), (0.2, 0.95))
+        color = draw_color(rng, (0.0, 1.0), (0.15, 0.9), (0.2, 0.95))
         found = min((distance(color, other) for other in others), default=math.inf)
         if found >= gap:
             return color
@@ -206,12 +207,12 @@ def background(rng: np.random.Generator, height: int, width: int, contrast: floa
 
 
 def _layer(rng: np.random.Generator, height: int, width: int, contrast: float) -> np.ndarray:
-    first = draw_color(rng, (0.0, 0.65), (0.2, 0.95))
+    first = draw_color(rng, (0.0, 1.0), (0.0, 0.65), (0.2, 0.95))
     if rng.random() < 0.15:  # a plain gradient
         row = np.linspace(0, 255, height, dtype=np.uint8)
         grey = np.repeat(row[:, None], width, axis=1)
         return colored(grey, ramp(first, shaded(first, rng.uniform(0.5, 0.9))))
-    other = draw_color(rng, (0.0, 0.65), (0.2, 0.95))
+    other = draw_color(rng, (0.0, 1.0), (0.0, 0.65), (0.2, 0.95))
     share = contrast * rng.uniform(0.5, 1.0)
     second = tuple(a + share * (b - a) for a, b in zip(first, other, strict=True))
     scale = rng.uniform(0.35, 1.4) * 256.0 / max(height, width)

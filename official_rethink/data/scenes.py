@@ -28,7 +28,7 @@ __all__ = [
     'run',
     'write_scenes',
 ]
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same seed would draw another picture, so that prepared sets are made anew."""
 MAX_SEED, MAX_IMAGES = 999_999_999, 100_000_000
 _JPEG_QUALITY = 92

@@ -11,7 +11,7 @@ from official_rethink.data.scene_objects import KINDS
 from official_rethink.data.scene_shapes import Draw, Family, Figure, Part
 
 FAMILIES = [family for families in KINDS.values() for family in families]
-LOOK = scene_sprites.Look(backdrop=(128.0, 128.0, 128.0), gap=60.0, texture=0.4)
+LOOK = scene_sprites.Look(backdrop=(128.0, 128.0, 128.0), gap=60.0, texture=0.4, usual=0.5)
 
 
 def area(outline: np.ndarray) -> float:
@@ -139,7 +139,7 @@ def test_sprite_has_the_extent_asked_for_and_keeps_holes() -> None:
 def test_main_colour_keeps_its_gap_from_the_background() -> None:
     rng = np.random.default_rng(3)
     for _ in range(50):
-        others = [scene_textures.draw_color(rng, (0.0, 1.0), (0.0, 1.0))]
+        others = [scene_textures.draw_color(rng, (0.0, 1.0), (0.0, 1.0), (0.0, 1.0))]
         color = scene_textures.distinct_color(rng, others, 80.0)
         assert math.dist(color, others[0]) >= 80.0
 
@@ -216,12 +216,12 @@ def test_visibility_of_keypoints() -> None:
 
 def test_every_knob_turns_one_way() -> None:
     easy, middle, hard = (vars(scene_knobs.knobs(difficulty)) for difficulty in (0.0, 0.5, 1.0))
-    falling = {'min_visible', 'min_extent', 'color_gap'}
+    falling = {'min_visible', 'min_extent', 'color_gap', 'usual_colors'}
     assert set(easy) >= falling
     for name in easy:
         low, high = (hard, easy) if name in falling else (easy, hard)
         assert low[name] < middle[name] < high[name], name
-        assert middle[name] == pytest.approx((low[name] + high[name]) / 2)
+        assert middle[name] == pytest.approx(easy[name] + 0.25 * (hard[name] - easy[name]))
 
 
 def test_pattern_bank_is_rich() -> None:
