@@ -126,11 +126,11 @@ class PseudoLabelsConfig(hyperparams.Config):
 
     Attributes:
         score_floor: detections under this score are not stored.
-        gallery_images: images drawn for the report.
+        gallery_images: images drawn for the report, of each kind: most, least and median confident.
     """
 
     score_floor: float = 0.05
-    gallery_images: int = 12
+    gallery_images: int = 4
 
 
 @dataclasses.dataclass

@@ -53,9 +53,23 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
             except errors.UserError as error:
                 text = str(error).replace(path, 'the study')
                 raise errors.UserError(f'{step.kind} of the study: {text}') from error
+            if step.kind == 'teacher':
+                _check_floor(config, params)
             if params.trainer.train_steps != step.total:
                 key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
                 raise errors.bad_value(key, found, f'{step.total}, the budget')
+
+
+def _check_floor(config: study_config.StudyConfig, params: Any) -> None:
+    """The teacher must not drop what the store is to hold."""
+    dropped = params.task.model.detection_generator.pre_nms_score_threshold
+    if config.pseudo_labels.score_floor < dropped:
+        raise errors.bad_value(
+            'pseudo_labels.score_floor',
+            config.pseudo_labels.score_floor,
+            f'{dropped} or more, since task.model.detection_generator.pre_nms_score_threshold of the teacher '
+            'drops what is below; or lower that in supervised.params_override',
+        )
 
 
 def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:

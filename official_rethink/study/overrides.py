@@ -128,7 +128,7 @@ def start_from_teacher(config: dict[str, Any], teacher: str) -> None:
 def read_pseudo_labels(config: dict[str, Any], arm: study_config.ArmConfig, label: str) -> None:
     """Adds the teacher's labels, over the arm's threshold and under its augmentation."""
     config['task']['pseudo_data'] = {
-        'input_path': f'{{out}}/{label}/*.tfrecord',
+        'input_path': f'{{out}}/{label}/pseudo-*.tfrecord',
         'manifest': f'{{out}}/{label}/manifest.json',
         'score_threshold': arm.score_threshold,
         'augmentation': {'policy': arm.augmentation},

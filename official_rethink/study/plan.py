@@ -268,6 +268,7 @@ class _Builder:
             f'--input={self._data.unlabelled}',
             f'--output_dir={{out}}/{name}',
             f'--score_floor={self._config.pseudo_labels.score_floor}',
+            f'--gallery_images={self._config.pseudo_labels.gallery_images}',
         ]
         if self._data.truth:
             arguments.append('--truth')
@@ -279,7 +280,7 @@ class _Builder:
                 arguments=tuple(arguments),
                 needs=(*self._data.steps('unlabelled'), teacher),
                 inputs=self._data.inputs('unlabelled'),
-                products=('*.tfrecord',),
+                products=('pseudo-*.tfrecord',),
                 leaves=('manifest.json',),
                 total=self._num_unlabelled,
                 unit='images',

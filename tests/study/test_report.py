@@ -86,7 +86,8 @@ def test_nothing_is_wider_than_the_page(page, tmp_path, width):
     frame = tmp_path / 'frame.html'
     text = page.read_text().replace('</body>', '<p id="probe"></p></body>')
     script = (
-        '<script>onload = () => { const page = document.documentElement, wide = page.scrollWidth - page.clientWidth;'
+        '<script>onload = () => { const page = document.documentElement;'
+        'const wide = page.scrollWidth - page.clientWidth;'
         "const plots = [...document.querySelectorAll('svg')];"
         'const shown = plots.filter(plot => plot.getBoundingClientRect().width > 0);'
         "parent.postMessage([wide, shown.length], '*'); }</script>"
