@@ -39,8 +39,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         '--on_changed',
         default='error',
-        choices=('error', 'rerun'),
-        help='at a finished step whose inputs have changed since: stop, or empty its folder and do it again',
+        choices=('error', 'rerun', 'keep'),
+        help='at a step whose inputs have changed since: stop; empty its folder and do it again; or keep a '
+        'finished result, and say so in the report',
     )
     flags = parser.parse_args(argv)
     if '://' in flags.output_dir:

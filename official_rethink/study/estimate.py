@@ -88,9 +88,9 @@ def plan_text(plan: Plan, out: str, on_changed: str) -> str:
     remaining, lines, changed = [], [], False
     for step in plan.steps.values():
         current = runner.state(plan, step, out, digests)
-        word = current.word
-        if word == 'done':
-            digests[step.name] = files.read_json(os.path.join(step.folder(out), runner.DONE))['products']
+        word, done = current.word, os.path.join(step.folder(out), runner.DONE)
+        if word == 'done' or (word == 'changed' and on_changed == 'keep' and os.path.exists(done)):
+            digests[step.name] = files.read_json(done)['products']
         else:
             remaining.append(step)
         if word == 'started' and step.trains:
@@ -112,5 +112,8 @@ def plan_text(plan: Plan, out: str, on_changed: str) -> str:
         f'time left: {left(plan, out, remaining).words()}.' if remaining else 'nothing left to do.',
     ]
     if changed and on_changed == 'error':
-        lines.append('A run would stop at the first changed step; --on_changed=rerun does such steps again.')
+        lines.append(
+            'A run would stop at the first changed step; --on_changed=rerun does such steps again, '
+            '--on_changed=keep takes finished ones as they are.'
+        )
     return '\n'.join(lines)

@@ -114,6 +114,7 @@ def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
         'step': name,
         'key': done['key'],
         'code': done['inputs']['code'],
+        'kept_although': done.get('kept_although'),
         'shared_with': sorted({run.arm.name for run in plan.sharing(name)}),
         'cost': outputs.cost(step, out, done['seconds']),
     }

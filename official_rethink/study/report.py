@@ -240,6 +240,9 @@ def _footer(results: dict[str, Any]) -> str:
         ('packages', ', '.join(f'{name} {version}' for name, version in environment['packages'].items())),
         ('machine', f'{environment["platform"]}, {environment["processors"]} processors'),
     ]
+    kept = [f'{name}: {stage["kept_although"]}' for name, stage in stages.items() if stage['kept_although']]
+    if kept:
+        rows.append(('kept although inputs changed', '; '.join(kept)))
     config = html.escape(yaml.safe_dump(results['config'], sort_keys=False))
     steps = ''.join(_step_row(stage) for stage in stages.values())
     return (

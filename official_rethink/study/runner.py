@@ -16,7 +16,7 @@ from official_rethink.study.plan import Plan
 from official_rethink.study.steps import Step
 
 DONE, STARTED, LOG = 'done.json', 'started.json', 'log.txt'
-ON_CHANGED = ('error', 'rerun')
+ON_CHANGED = ('error', 'rerun', 'keep')
 _TAIL_LINES = 15
 
 
@@ -108,7 +108,8 @@ class Runner:
             plan: the steps.
             out: the study's folder.
             executor: runs one command.
-            on_changed: 'error' stops at a folder made from other inputs; 'rerun' empties it and starts anew.
+            on_changed: at a folder made from other inputs, 'error' stops; 'rerun' empties it and starts anew;
+                'keep' takes what is finished as it is and notes so in its record.
             screen: called with a step and 'running', 'done' or 'skipped'.
         """
         self._plan, self._out, self._executor = plan, out, executor
@@ -123,9 +124,8 @@ class Runner:
         """
         for step in self._plan.steps.values():
             current = state(self._plan, step, self._out, self._digests)
-            if current.word == 'changed':
-                self._clear_changed(step, current.reason)
-            if current.word == 'done':
+            kept = current.word == 'changed' and self._keep_or_clear(step, current.reason)
+            if kept or current.word == 'done':
                 self._screen(step, 'skipped')
             else:
                 self._take(step, current.inputs)
@@ -133,14 +133,22 @@ class Runner:
             self._digests[step.name] = files.read_json(os.path.join(step.folder(self._out), DONE))['products']
             self._check_useful(step)
 
-    def _clear_changed(self, step: Step, reason: str) -> None:
+    def _keep_or_clear(self, step: Step, reason: str) -> bool:
+        """Whether a folder made from other inputs is taken as it is; else it is gone, or the study stops."""
         folder = step.folder(self._out)
-        if self._on_changed == 'error':
-            raise errors.UserError(
-                f"'{folder}' was made from other inputs ({reason}). Give another --output_dir, or "
-                '--on_changed=rerun to empty this folder and do the step again.'
-            )
-        shutil.rmtree(folder)
+        done = os.path.join(folder, DONE)
+        finished = os.path.exists(done) and not steps_module.missing_products(step, self._out)
+        if self._on_changed == 'keep' and finished:
+            files.write_json(done, files.read_json(done) | {'kept_although': reason})
+            return True
+        if self._on_changed == 'rerun':
+            shutil.rmtree(folder)
+            return False
+        keep = ', or --on_changed=keep to take its result as it is' if finished else ''
+        raise errors.UserError(
+            f"'{folder}' was made from other inputs ({reason}). Give another --output_dir, or "
+            f'--on_changed=rerun to empty this folder and do the step again{keep}.'
+        )
 
     def _take(self, step: Step, inputs: dict[str, Any]) -> None:
         folder = step.folder(self._out)

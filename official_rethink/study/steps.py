@@ -1,5 +1,6 @@
 """What one step of a study is, and the fingerprints that decide whether a finished one may be reused."""
 
+import ast
 import dataclasses
 import functools
 import glob
@@ -103,7 +104,10 @@ def _fill(value: Any, out: str) -> Any:
 
 @functools.cache
 def code_version(module: str) -> str:
-    """Version of the package and hash of the source that `module`'s results depend on."""
+    """Version of the package and hash of the code that `module`'s results depend on.
+
+    Comments, docstrings and layout do not count: what they change is read by people only.
+    """
     root = pathlib.Path(official_rethink.__file__).parent
     paths: list[pathlib.Path] = []
     for part in _CODE[module]:
@@ -111,8 +115,20 @@ def code_version(module: str) -> str:
         paths += sorted(place.rglob('*.py')) if place.is_dir() else [place] if place.exists() else []
     kept = [path for path in paths if path.name not in _NOT_COMPUTING]
     names = [str(path.relative_to(root)) for path in kept]
-    digest = files.hash_of([names, files.file_hash(*map(str, kept))])
+    digest = files.hash_of([names, [code_of(path.read_text(encoding='utf-8')) for path in kept]])
     return f'{official_rethink.__version__}+{digest[:12]}'
+
+
+def code_of(source: str) -> str:
+    """What Python makes of a source: its syntax tree, without docstrings and places."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, 'body', None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Expr(ast.Constant(None))
+    return ast.dump(tree)
 
 
 def fingerprint(patterns: tuple[str, ...] | list[str]) -> list[list[Any]]:

@@ -127,6 +127,13 @@ def test_large_files_are_told_apart_by_size_and_ends(tmp_path, monkeypatch):
     assert len(seen) == 4
 
 
+def test_comments_and_docstrings_are_no_code():
+    first = steps.code_of('"""Doc."""\ndef f(x):\n    """Doc."""\n    return x  # why\n')
+    second = steps.code_of('"""Other."""\n\n\ndef f(x):\n    """Other."""\n    return (x)\n')
+    third = steps.code_of('"""Doc."""\ndef f(x):\n    """Doc."""\n    return -x\n')
+    assert first == second != third
+
+
 def test_code_version_covers_what_computes_and_no_more():
     versions = {module: steps.code_version(module) for module in steps._CODE}
     assert len(set(versions.values())) == 3

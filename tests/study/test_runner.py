@@ -96,6 +96,35 @@ def test_rerun_leaves_what_did_not_change(tmp_path):
     assert {name.split('-')[0] for name in again.calls} == {'random'} and len(again.calls) == 2
 
 
+def test_keep_takes_finished_steps_as_they_are_and_says_so(tmp_path):
+    expected = _run(fake.load(tmp_path), tmp_path / 'out', fake.Commands())
+    changed = fake.load(tmp_path, 'data.scenes.difficulty=0.9')
+    again = fake.Commands()
+    results = _run(changed, tmp_path / 'out', again, on_changed='keep')
+    assert again.calls == []
+    assert [arm['mean'] for arm in results['arms']] == [arm['mean'] for arm in expected['arms']]
+    with pytest.raises(errors.UserError, match='--on_changed=keep'):
+        _run(changed, tmp_path / 'out', again)
+    changed = fake.load(tmp_path, 'budget.supervised_steps=100')
+    results = _run(changed, tmp_path / 'out', again, on_changed='keep')
+    stage = results['arms'][0]['seeds'][0]['stages'][0]
+    assert 'train_steps: 80 became 100' in stage['kept_although']
+    assert results['arms'][1]['seeds'][0]['stages'][0]['kept_although'] is None
+
+
+def test_keep_never_goes_on_with_a_half_made_step(tmp_path):
+    with pytest.raises(fake.Killed):
+        _run(fake.load(tmp_path), tmp_path / 'out', fake.Commands(kill_at=4))
+    with pytest.raises(errors.UserError, match='--on_changed=rerun') as caught:
+        _run(
+            fake.load(tmp_path, 'budget.validation_interval=10'),
+            tmp_path / 'out',
+            fake.Commands(),
+            on_changed='keep',
+        )
+    assert '=keep' not in str(caught.value)
+
+
 def test_a_half_made_folder_of_other_inputs_is_not_resumed(tmp_path):
     with pytest.raises(fake.Killed):
         _run(fake.load(tmp_path), tmp_path / 'out', fake.Commands(kill_at=4))
