@@ -20,7 +20,9 @@ POLICIES = {'v0': POLICY_V0}
 
 
 @tf.autograph.experimental.do_not_convert
-def distort(scene: operations.Scene, name: str, fill: str, seed: tf.Tensor) -> operations.Scene:
+def distort(
+    scene: operations.Scene, name: str, fill: str, seed: tf.Tensor, when: str = 'once'
+) -> operations.Scene:
     """Draws a sub-policy and applies its steps, each with its probability.
 
     The box-only operation's probability counts twice, once for the image and, divided by three, once per
@@ -43,5 +45,5 @@ def distort(scene: operations.Scene, name: str, fill: str, seed: tf.Tensor) -> o
             center=own[2:4],
             seed=tf.random.experimental.stateless_fold_in(seed, step + 1),
         )
-        scene = operations.apply_one_of(scene, choices, index, step_draws, fill, step)
+        scene = operations.apply_one_of(scene, choices, index, step_draws, fill, step, when)
     return scene

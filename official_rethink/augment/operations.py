@@ -168,11 +168,18 @@ def _slide_in_boxes(scene: Scene, choice: Choice, draws: Draws, fill: str) -> Sc
 
 
 def apply_one_of(
-    scene: Scene, choices: Sequence[Choice], index: tf.Tensor, draws: Draws, fill: str, step: int
+    scene: Scene,
+    choices: Sequence[Choice],
+    index: tf.Tensor,
+    draws: Draws,
+    fill: str,
+    step: int,
+    when: str = 'once',
 ) -> Scene:
-    """Carries out `choices[index]`; any other index changes nothing."""
+    """Carries out `choices[index]`; any other index changes nothing. `when` is a policy's `resampling`."""
 
     def branch(choice: Choice) -> Callable[[], Scene]:
         return lambda: apply(scene, choice, draws, fill, step)
 
-    return tf.switch_case(index, [branch(choice) for choice in choices], default=lambda: scene)
+    scene = tf.switch_case(index, [branch(choice) for choice in choices], default=lambda: scene)
+    return settle(scene, fill) if when == 'each' else scene

@@ -57,10 +57,12 @@ def augment(
     scene = operations.start(image, boxes, masks)
     distort_seed = tf.random.experimental.stateless_fold_in(seed, 1)
     if policy.autoaugment:
-        scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed)
+        scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed, policy.resampling)
     elif policy.randaugment_layers:
         layers, magnitude = policy.randaugment_layers, policy.randaugment_magnitude
-        scene = randaugment.distort(scene, layers, magnitude, policy.fill, distort_seed)
+        scene = randaugment.distort(
+            scene, layers, magnitude, policy.fill, distort_seed, policy.resampling
+        )
     draws = tf.random.stateless_uniform([4], seed)
     flip = draws[0] < policy.flip_probability
     scale = policy.scale_min + draws[1] * (policy.scale_max - policy.scale_min)

@@ -15,6 +15,7 @@ from official_rethink.common import errors
 
 AUTOAUGMENT_NAMES = ('', 'v0')
 FILLS = ('grey', 'reflect')
+RESAMPLINGS = ('once', 'each')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Policy:
         randaugment_magnitude: strength of each of them, in [0, 10].
         fill: what AutoAugment's and RandAugment's rotations, shears and translations show beyond the image:
             'grey' (128, the released code) or 'reflect' (the mirrored image, Model Garden 2.15).
+        resampling: 'once' composes these operations with flip, resize and crop; 'each' samples after every
+            one of them, as the released code and Model Garden do.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Policy:
     randaugment_layers: int = 0
     randaugment_magnitude: float = 10.0
     fill: str = 'grey'
+    resampling: str = 'once'
 
     def __post_init__(self) -> None:
         where = f'augmentation policy {self.name}'
@@ -59,6 +63,8 @@ class Policy:
             raise errors.unknown_name('autoaugment policy', self.autoaugment, ('v0',), where)
         if self.fill not in FILLS:
             raise errors.unknown_name('fill', self.fill, FILLS, where)
+        if self.resampling not in RESAMPLINGS:
+            raise errors.unknown_name('resampling', self.resampling, RESAMPLINGS, where)
         if self.autoaugment and layers:
             raise errors.bad_value(
                 'randaugment_layers', layers, f"0 while autoaugment is '{self.autoaugment}'", where

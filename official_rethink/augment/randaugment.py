@@ -30,7 +30,7 @@ OPERATIONS = (
 
 @tf.autograph.experimental.do_not_convert
 def distort(
-    scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor
+    scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor, when: str = 'once'
 ) -> operations.Scene:
     """Draws and applies `layers` operations, each at strength `magnitude` in [0, 10]."""
     choices = [
@@ -42,5 +42,5 @@ def distort(
         own = draws[step]
         index = tf.minimum(tf.cast(own[0] * (len(choices) + 1), tf.int32), len(choices))
         step_draws = operations.Draws(sign=tf.where(own[1] < 0.5, -1.0, 1.0), center=own[2:4], seed=seed)
-        scene = operations.apply_one_of(scene, choices, index, step_draws, fill, step)
+        scene = operations.apply_one_of(scene, choices, index, step_draws, fill, step, when)
     return scene

@@ -65,7 +65,7 @@ def model_gardens(augmenter, count: int) -> np.ndarray:
 
 
 def assert_alike(first: np.ndarray, second: np.ndarray) -> None:
-    """Means within four standard errors and what cutting boxes to pixels moves them; spreads within a quarter."""
+    """Means within four standard errors and the cutting of boxes to pixels; spreads within a quarter."""
     error = np.sqrt(first.var(axis=0) / len(first) + second.var(axis=0) / len(second))
     difference = np.abs(first.mean(axis=0) - second.mean(axis=0))
     rounding = np.array([0.5] * 4 + [1.0] * 5)

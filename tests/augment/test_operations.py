@@ -72,7 +72,7 @@ def test_boxes_are_exact_where_model_garden_cuts_to_pixels():
 @pytest.mark.parametrize('after', [*operations.POINTWISE, *operations.SETTLED])
 @pytest.mark.parametrize('before', ['Rotate_BBox', 'ShearY_BBox', 'TranslateX_BBox'])
 def test_colour_after_geometry_is_the_references_order(before, after):
-    """Pointwise colour goes first in ours, the rest forces the warp: both give the reference's pixels exactly."""
+    """Pointwise colour goes first in ours, the rest forces the warp: both give the reference's pixels."""
     image = pictures.photograph()
     expected = tf.constant(pictures.grey_reference(before, STRENGTHS[before] * 0.6, image))
     if after == 'Cutout':
@@ -112,6 +112,24 @@ def test_colours_with_nothing_pending_leave_the_grey_alone():
     for step in range(3):
         scene = operations.apply(scene, operations.Choice('Invert', 5.0), draws(), 'grey', step)
     np.testing.assert_array_equal(scene.beyond, [[[128, 128, 128]]])
+
+
+PAIRS = [('Rotate_BBox', 'ShearX_BBox'), ('TranslateX_BBox', 'Rotate_BBox')]
+
+
+@pytest.mark.parametrize(('first', 'second'), PAIRS)
+def test_sampling_after_each_operation_is_the_references_chain(first, second):
+    image = pictures.photograph()
+    boxes = pictures.boxes_for(image)
+    pixels, moved = pictures.reflect_reference(first, STRENGTHS[first] * 0.4, image, boxes)
+    pixels, moved = pictures.reflect_reference(second, STRENGTHS[second] * 0.4, pixels, moved)
+    scene = begin(image, boxes)
+    for step, name in enumerate([first, second]):
+        choices, index = [geometric(name, 4.0)], tf.constant(0)
+        scene = operations.apply_one_of(scene, choices, index, draws(), 'reflect', step, 'each')
+    np.testing.assert_array_equal(scene.pending, np.eye(3))
+    np.testing.assert_array_equal(scene.image, pixels)
+    np.testing.assert_allclose(scene.boxes, moved, atol=4.0)  # cut to whole pixels four times
 
 
 def test_masks_move_with_the_image_when_the_warp_is_forced():

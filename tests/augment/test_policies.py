@@ -50,6 +50,7 @@ def test_unknown_field_names_the_nearest_and_the_policy():
         ('randaugment_magnitude', 11),
         ('autoaugment', 'v1'),
         ('fill', 'gray'),
+        ('resampling', 'twice'),
     ],
 )
 def test_bad_values_are_named(field, value):

@@ -43,11 +43,11 @@ def test_each_operation_and_identity_are_drawn_equally_often():
     images, pendings = zip(*seeds.map(outcome).as_numpy_iterator(), strict=True)
     unmoved = np.array([np.array_equal(pending, np.eye(3)) for pending in pendings])
     untouched = unmoved & np.array([np.array_equal(result, image) for result in images])
-    # 5 of 17 are geometric, identity is one of 17: 300 and 60 expected; the bounds are four standard deviations.
+    # 5 of 17 are geometric, identity is one of 17: 300 and 60 expected, bounds at four standard deviations.
     assert abs((~unmoved).sum() - 300) < 58
     assert abs(untouched.sum() - 60) < 30
     kinds = {result.tobytes() for result in np.array(images)[unmoved & ~untouched]}
-    # Invert and Solarize at magnitude 10 are the same picture; Cutout's 80-pixel square covers most of this one.
+    # Invert and Solarize at magnitude 10 give the same picture; Cutout's square covers this one whole.
     assert len(kinds) >= 9
 
 

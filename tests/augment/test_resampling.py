@@ -64,7 +64,7 @@ def test_axis_aligned_placement_is_flip_resize_crop(scaled, flip):
 
 @pytest.mark.parametrize('flip', [NO, YES])
 def test_warped_placement_is_the_resize_where_both_apply(flip):
-    """A shear too small to move anything by a hundredth of a pixel goes through the warp, to the same picture."""
+    """A shear that moves nothing by a hundredth of a pixel goes through the warp, to the same picture."""
     image = pictures.photograph()
     arguments = ([90, 120], [4, 9], [80, 100], flip)
     resized = place(image, geometry.identity(), *arguments)
