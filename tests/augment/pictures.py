@@ -77,4 +77,4 @@ def reflect_reference(
     moved, moved_boxes = reference.NAME_TO_FUNC[name](
         tf.constant(image), normalized(boxes, image), argument, GREY
     )
-    return moved.numpy(), moved_boxes.numpy() * [height, width, height, width]
+    return moved.numpy(), moved_boxes.numpy() * np.array([height, width, height, width], np.float32)
