@@ -21,6 +21,10 @@ class Augmentation(hyperparams.Config):
         flip_probability: probability of a horizontal flip, in [0, 1]; None takes the policy's.
         randaugment_layers: operations RandAugment applies to an image; None takes the policy's.
         randaugment_magnitude: RandAugment's strength, in [0, 10]; None takes the policy's.
+        fill: what stands where a geometric operation left the image: 'grey' or 'reflect'; None takes
+            the policy's.
+        resampling: 'once' for all geometric operations together, or 'each' as the reference; None takes
+            the policy's.
     """
 
     policy: str = 'S1'
@@ -29,21 +33,13 @@ class Augmentation(hyperparams.Config):
     flip_probability: float | None = None
     randaugment_layers: int | None = None
     randaugment_magnitude: float | None = None
+    fill: str | None = None
+    resampling: str | None = None
 
-    def overrides(self) -> dict[str, float | int]:
+    def overrides(self) -> dict[str, float | int | str]:
         """The fields that were set, to be laid over the policy's own."""
-        values = dataclasses.asdict(self)
-        return {
-            name: values[name]
-            for name in (
-                'scale_min',
-                'scale_max',
-                'flip_probability',
-                'randaugment_layers',
-                'randaugment_magnitude',
-            )
-            if values[name] is not None
-        }
+        values = self.as_dict()
+        return {name: value for name, value in values.items() if name != 'policy' and value is not None}
 
 
 @dataclasses.dataclass
