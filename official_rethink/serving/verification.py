@@ -1,0 +1,232 @@
+"""Whether a SavedModel on disk finds what its checkpoint finds, on real images."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from official_rethink.common import errors
+from official_rethink.data import problems, records
+from official_rethink.dataloaders import decoder, detection as parsing
+from official_rethink.pseudo_labels import source
+from official_rethink.serving import detection
+
+BOX_TOLERANCE = 0.01  # pixels of the original image
+SCORE_TOLERANCE = 1e-4
+_BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One image's detections: boxes [n, 4] in pixels of the original, scores [n], classes [n]."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+@dataclasses.dataclass
+class Difference:
+    """What two lists of detections differ by.
+
+    Attributes:
+        boxes: greatest absolute difference of a coordinate, in pixels.
+        scores: greatest absolute difference of a score.
+        mismatches: detections of one side without a partner of the same class on the other.
+    """
+
+    boxes: float = 0.0
+    scores: float = 0.0
+    mismatches: int = 0
+
+    def add(self, other: 'Difference') -> None:
+        """Takes the greatest of both; a NaN is greater than all."""
+        self.boxes = float(np.maximum(self.boxes, other.boxes))
+        self.scores = float(np.maximum(self.scores, other.scores))
+        self.mismatches += other.mismatches
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is within tolerance."""
+        return self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE and not self.mismatches
+
+
+def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
+    """Pairs detections of one class, the nearest first taken, and measures each pair.
+
+    Equal scores may come in another order, so places in the list do not count. Nor does a detection without
+    a partner whose score is at the edge, where rounding decides whether it is given at all.
+
+    Args:
+        expected: the checkpoint's.
+        found: the SavedModel's.
+        cut: the score below which the detector gives nothing.
+        most: the number of detections after which it gives no more.
+    """
+    result = Difference()
+    free = np.ones(len(found.scores), bool)
+    alone = []
+    for box, score, label in zip(expected.boxes, expected.scores, expected.classes, strict=True):
+        boxes, scores = np.abs(found.boxes - box).max(-1, initial=0), np.abs(found.scores - score)
+        distance = np.maximum(boxes / BOX_TOLERANCE, scores / SCORE_TOLERANCE)
+        distance[~free | (found.classes != label)] = np.inf
+        if not np.isfinite(distance).any():
+            alone.append((score, found))
+            continue
+        best = int(np.nanargmin(distance))
+        free[best] = False
+        result.add(Difference(float(boxes[best]), float(scores[best])))
+    alone += [(score, expected) for score in found.scores[free]]
+    for score, other in alone:
+        edge = max(cut, float(other.scores.min())) if len(other.scores) >= most else cut
+        result.mismatches += not score <= edge + SCORE_TOLERANCE
+    return result
+
+
+def read(path: str, count: int) -> list[records.Record]:
+    """Reads the first images of prepared shards, of other shards, or of a folder of image files.
+
+    Raises:
+        UserError: there are none, or one cannot be read.
+    """
+    found: list[records.Record] = []
+    problem_list = problems.ProblemList()
+    for made in source.open_source(path, problem_list).read(0):
+        problem_list.add(*made.problems)
+        if made.record is not None:
+            found.append(made.record)
+        if len(found) == count:
+            break
+    problem_list.check()
+    if not found:
+        raise errors.UserError(f"no image at '{path}' to verify the export on.")
+    return found
+
+
+def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[records.Record]) -> list[Found]:
+    """Detects as evaluation does: the project's reader, the task's `predict`, image by image."""
+    parser = parsing.DetectionParser(params.task.validation_data, task.output_size)
+    decode = decoder.RecordDecoder().decode
+
+    @tf.function
+    def detect(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, labels = parser.evaluate(decode(serialized))
+        found = task.predict(image[tf.newaxis], labels['image_info'][tf.newaxis], model)
+        return {name: found[name][0] for name in ('boxes', 'scores', 'classes', 'num_detections')}
+
+    results = []
+    for record in images:
+        found = {name: value.numpy() for name, value in detect(tf.constant(records.to_example(record))).items()}
+        kept = int(found['num_detections'])
+        results.append(Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept]))
+    return results
+
+
+def _pixels(record: records.Record) -> np.ndarray:
+    return tf.io.decode_image(record.encoded, channels=3, expand_animations=False).numpy()
+
+
+_INPUTS: dict[str, Callable[[records.Record], Any]] = {
+    detection.IMAGE_TENSOR: _pixels,
+    detection.IMAGE_BYTES: lambda record: record.encoded,
+    detection.TF_EXAMPLE: records.to_example,
+}
+
+
+def served(
+    signature: Any, kind: str, images: Sequence[records.Record], normalized: bool
+) -> Iterator[tuple[int, Found]]:
+    """Detects with a signature; encoded images in batches, tensors one by one, as their sizes differ.
+
+    Args:
+        signature: of a loaded SavedModel.
+        kind: which of the input types it takes.
+        images: to detect on.
+        normalized: it gives boxes as shares of the images.
+
+    Yields:
+        The number of an image, and what was found.
+    """
+    (spec,) = signature.structured_input_signature[1].values()
+    fixed = spec.shape[0]
+    size = 1 if kind == detection.IMAGE_TENSOR else fixed or _BATCH
+    for start in range(0, len(images), size):
+        part = list(images[start : start + size])
+        values = [_INPUTS[kind](record) for record in part]
+        values += [values[-1]] * ((fixed or 0) - len(values))
+        # Not by way of numpy, whose bytes lose zeros at their end.
+        inputs = tf.stack([tf.constant(value) for value in values])
+        outputs = {name: value.numpy() for name, value in signature(inputs=inputs).items()}
+        for row, record in enumerate(part):
+            kept = int(outputs['num_detections'][row])
+            unit = [record.height, record.width] * 2 if normalized else 1
+            yield start + row, Found(
+                outputs['detection_boxes'][row][:kept] * np.float32(unit),
+                outputs['detection_scores'][row][:kept],
+                outputs['detection_classes'][row][:kept].astype(np.int32),
+            )
+
+
+def verify(
+    folder: str, params: Any, task: Any, model: tf.keras.Model, images: Sequence[records.Record]
+) -> dict[str, Any]:
+    """Loads a SavedModel and compares all its signatures with the model.
+
+    Args:
+        folder: the SavedModel's.
+        params: the experiment's config.
+        task: its task.
+        model: with the checkpoint's weights.
+        images: to compare on.
+
+    Returns:
+        What verification.json holds.
+
+    Raises:
+        UserError: the model finds nothing on any image, so that nothing would be compared.
+    """
+    expected = evaluated(params, task, model, images)
+    total = sum(len(found.scores) for found in expected)
+    generator = params.task.model.detection_generator
+    if not total:
+        raise errors.UserError(
+            f'the checkpoint finds nothing on {len(images)} images, so there is nothing to compare the export '
+            'with; take other or more images (--verify_input, --verify_images), a better checkpoint, or a lower '
+            f'task.model.detection_generator.pre_nms_score_threshold than {generator.pre_nms_score_threshold}.'
+        )
+    normalized = params.task.export_config.output_normalized_coordinates
+    loaded = tf.saved_model.load(folder)
+    differences = {}
+    for name, signature in loaded.signatures.items():
+        if name == detection.METADATA:
+            continue
+        difference = differences[name] = Difference()
+        kind = name if name in _INPUTS else _kind_of_default(loaded.signatures)
+        for number, found in served(signature, kind, images, normalized):
+            cut, most = generator.pre_nms_score_threshold, generator.max_num_detections
+            difference.add(compare(expected[number], found, cut, most))
+    return {
+        'passed': all(difference.passes for difference in differences.values()),
+        'images': len(images),
+        'detections': total,
+        'tolerance': {'box_pixels': BOX_TOLERANCE, 'score': SCORE_TOLERANCE, 'class_mismatches': 0},
+        'signatures': {
+            name: {
+                'max_box_difference_pixels': _number(difference.boxes),
+                'max_score_difference': _number(difference.scores),
+                'class_mismatches': difference.mismatches,
+                'passed': difference.passes,
+            }
+            for name, difference in sorted(differences.items())
+        },
+    }
+
+
+def _kind_of_default(signatures: Any) -> str:
+    return next(name for name in detection.INPUT_TYPES if name in signatures)
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None  # JSON has no NaN
