@@ -85,6 +85,8 @@ def _check_args(args: argparse.Namespace, params: Any) -> None:
             f'{threshold} (task.model.detection_generator.pre_nms_score_threshold); raise the floor, or '
             'lower the threshold with --params_override.'
         )
+    if args.batch_size is not None and args.batch_size < 1:
+        raise errors.bad_value('batch_size', args.batch_size, '1 or more', where='--batch_size')
     if params.runtime.distribution_strategy in ('multi_worker_mirrored', 'parameter_server'):
         raise errors.bad_value(
             'runtime.distribution_strategy',
@@ -119,7 +121,10 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
     place.open(inputs)
     if place.complete:
         sys.stderr.write(f"'{args.output_dir}' is complete and made from the same inputs: nothing to do.\n")
-        return manifest.load(args.output_dir)
+        finished = manifest.load(args.output_dir)
+        if truth_path and not files.exists(place.path(truth.QUALITY)):
+            truth.measure(truth_path, place, args.score_floor)
+        return finished
     try:
         metrics = _work(args, params, files_of, images, place, known)
     except labelling.EmptyTeacher:
@@ -197,9 +202,10 @@ def _build_teacher(
     from official_rethink.tasks import evaluate  # noqa: PLC0415
 
     if files_of.is_saved_model:
-        normalized = params.task.export_config.output_normalized_coordinates
-        with strategy.scope():
-            saved = teacher.SavedModel(files_of.path, task.output_size, normalized)
+        normalized = teacher.gives_shares(files_of.path)
+        if normalized is None:
+            normalized = params.task.export_config.output_normalized_coordinates
+        saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy)
         return saved.predict, (teacher.SavedModelTask(task, saved), None), saved.batch_size, None
     with strategy.scope():
         model = task.build_model()
@@ -213,7 +219,8 @@ def _build_teacher(
 
 def _batch_size(args: argparse.Namespace, params: Any, replicas: int, fixed: int | None) -> int:
     if fixed is None:
-        return args.batch_size or max(params.task.validation_data.global_batch_size // replicas, 1) * replicas
+        default = max(params.task.validation_data.global_batch_size // replicas, 1) * replicas
+        return default if args.batch_size is None else args.batch_size
     if args.batch_size not in (None, fixed * replicas):
         allowed = f'{fixed * replicas}, which the SavedModel was exported for'
         raise errors.bad_value('batch_size', args.batch_size, allowed, '--batch_size')

@@ -137,5 +137,6 @@ def _empty(seen: int, floor: float) -> EmptyTeacher:
     which = 'all' if seen < EMPTY_AFTER else 'the first'
     return EmptyTeacher(
         f'the teacher found no box of score {floor} or more on {which} {seen} images; labels without boxes '
-        'would teach nothing. Train it longer, check that it is the right checkpoint and that the images are of its kind, or lower --score_floor.'
+        'would teach nothing. Train it longer, check that it is the right checkpoint and that the images are '
+        'of its kind, or lower --score_floor.'
     )

@@ -66,7 +66,7 @@ def load(path: str) -> dict[str, Any]:
         if files.exists(os.path.join(folder, store.STATE)):
             raise errors.UserError(
                 f"the pseudo labels in '{folder}' are unfinished: there is no '{store.MANIFEST}' yet. Start "
-                'the same `python -m official_rethink.pseudo_label` command again; it goes on where it stopped.'
+                'the same `python -m official_rethink.pseudo_label` command again, and it goes on.'
             )
         raise errors.UserError(
             f"no manifest of pseudo labels at '{path}'; `python -m official_rethink.pseudo_label` writes one."

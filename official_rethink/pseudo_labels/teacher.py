@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import tensorflow as tf
+import yaml
 
 from official_rethink.common import errors, files
 from official_rethink.modeling import restore
@@ -64,6 +65,20 @@ def _hashes(folder: str, paths: list[str]) -> dict[str, str]:
     return {path[len(folder) :].lstrip('/'): files.file_hash(path) for path in sorted(paths)}
 
 
+def gives_shares(path: str) -> bool | None:
+    """Whether a SavedModel's boxes are shares of the image, by its exporter's params.yaml; None: unknown."""
+    for folder in (path, os.path.dirname(path.rstrip('/'))):
+        params = os.path.join(folder, 'params.yaml')
+        if not tf.io.gfile.exists(params):
+            continue
+        with tf.io.gfile.GFile(params, 'r') as handle:
+            content = yaml.safe_load(handle.read())
+        export = (content or {}).get('task', {}).get('export_config', {})
+        if 'output_normalized_coordinates' in export:
+            return bool(export['output_normalized_coordinates'])
+    return None
+
+
 class SavedModel:
     """Detects with a SavedModel's image tensor signature, as Model Garden's exporter writes it.
 
@@ -71,13 +86,16 @@ class SavedModel:
     of all sizes go in one batch.
     """
 
-    def __init__(self, path: str, output_size: tuple[int, int], normalized: bool):
-        """Loads it; within the strategy's scope.
+    def __init__(
+        self, path: str, output_size: tuple[int, int], normalized: bool, strategy: tf.distribute.Strategy
+    ):
+        """Loads it.
 
         Args:
             path: its folder.
             output_size: the network's input height and width by the config.
             normalized: its boxes are shares of the image (export_config.output_normalized_coordinates).
+            strategy: that it is run by.
 
         Raises:
             UserError: it cannot be loaded, has no such signature, or is of another size.
@@ -86,12 +104,13 @@ class SavedModel:
         self._size = output_size
         self._normalized = normalized
         try:
-            self._loaded = tf.saved_model.load(path)
+            with strategy.scope():
+                self._loaded = tf.saved_model.load(path)
         except (OSError, tf.errors.OpError, ValueError) as error:
             text = f"'{path}' is no SavedModel that can be loaded: {_first_line(error)}"
             raise errors.UserError(text) from error
         self._signature, self._input, self.batch_size = self._find_signature()
-        self._check_outputs()
+        self._check_outputs(strategy)
 
     def _find_signature(self) -> tuple[Any, str, int | None]:
         """Returns the signature of uint8 images, its input's name, and its batch size if that is fixed."""
@@ -111,7 +130,7 @@ class SavedModel:
             f'{told}); export it with the input type image_tensor.'
         )
 
-    def _check_outputs(self) -> None:
+    def _check_outputs(self, strategy: tf.distribute.Strategy) -> None:
         missing = sorted(set(_OUTPUTS) - set(self._signature.structured_outputs))
         if missing:
             raise errors.UserError(
@@ -120,15 +139,19 @@ class SavedModel:
             )
         images = tf.zeros([self.batch_size or 1, *self._size, 3], tf.uint8)
         try:
-            info = self._signature(**{self._input: images}).get('image_info')
+            found = strategy.run(tf.function(lambda: self._signature(**{self._input: images})))
         except tf.errors.OpError as error:
             raise errors.UserError(
                 f"the SavedModel '{self._path}' does not run on images of the config's size "
                 f'{list(self._size)}: {_first_line(error)}'
             ) from error
-        if info is not None and [int(side) for side in info.numpy()[0, 1]] != list(self._size):
+        if 'image_info' not in found:
+            return
+        info = strategy.experimental_local_results(found['image_info'])[0].numpy()
+        resized = [int(side) for side in info[0, 1]]
+        if resized != list(self._size):
             raise errors.UserError(
-                f"the SavedModel '{self._path}' resizes to {[int(side) for side in info.numpy()[0, 1]]}, but "
+                f"the SavedModel '{self._path}' resizes to {resized}, but "
                 f'task.model.input_size is {list(self._size)}; give the --config_file it was trained with.'
             )
 
