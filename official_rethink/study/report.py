@@ -78,9 +78,10 @@ def _results(results: dict[str, Any]) -> str:
         'the bar its 95 % t-interval.'
     )
     caution = (
-        'A seed draws the label subset, the initial weights and the order of examples, for every arm alike. '
-        'The interval leaves out the choice of the test images: it speaks of further runs, on these images.'
+        'A seed draws the label subset, the initial weights and the order of examples, for every arm alike.'
     )
+    if several:
+        caution += ' The interval leaves out the choice of the test images: it speaks of further runs on these images.'
     if results['data'].get('test_is_validation'):
         caution += (
             ' There was no separate test set: the images that chose each best checkpoint also measured it, '

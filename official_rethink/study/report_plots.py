@@ -104,6 +104,9 @@ def training_curves(results: dict[str, Any], curves: dict[str, list[tuple[int, f
                 weight = 'faint' if faint else 'strong'
                 style = f'curve {weight} {kind} {palette[arm["name"]]}'
                 chart.line([(step, 100 * value) for step, value in points], style)
+                if len(points) == 1:  # evaluated once: no line, but a result
+                    (step, value), color = points[0], palette[arm['name']]
+                    chart.dot((chart.x(step), chart.y(100 * value)), f'mean {color}', 4)
         return chart
 
     entries = [(arm['name'], palette[arm['name']]) for arm in results['arms']]

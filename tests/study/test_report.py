@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from official_rethink.study import report
+from official_rethink.study import report, report_plots
 from tests.study import fabricated
 
 _BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
@@ -167,6 +167,16 @@ def test_one_seed_is_not_dressed_up(small_page):
     assert 't-interval' not in words and '±' not in words
     assert 'No two arms of this study differ in label_fraction alone.' in words
     assert 'No two arms of this study differ in augmentation alone.' in words.replace('  ', ' ')
+
+
+def test_a_run_that_was_evaluated_once_is_a_dot():
+    arm = {'name': 'a', 'self_training': False}
+    arm['seeds'] = [{'stages': [{'stage': 'supervised', 'step': 'x', 'cost': {'steps': 10}}]}]
+    results = {'arms': [arm], 'baseline': 'a', 'metric': 'AP'}
+    assert report_plots.training_curves(results, {'x': [(10, 0.2)]}).count('<circle') == 2  # wide and narrow
+    line = report_plots.training_curves(results, {'x': [(5, 0.1), (10, 0.2)]})
+    assert '<circle' not in line and line.count('<polyline') == 2
+    assert report_plots.training_curves(results, {}) == ''
 
 
 def test_names_from_the_study_file_are_escaped(tmp_path):
