@@ -77,9 +77,7 @@ def _results(results: dict[str, Any]) -> str:
         'A pale dot is one seed of the arm minus the same seed of the baseline, the large dot their mean, '
         'the bar its 95 % t-interval.'
     )
-    caution = (
-        'A seed draws the label subset, the initial weights and the order of examples, for every arm alike.'
-    )
+    caution = 'A seed draws label subset, initial weights and order of examples, for every arm alike.'
     if several:
         caution += ' The interval leaves out the choice of the test images: it speaks of further runs on these images.'
     if results['data'].get('test_is_validation'):
