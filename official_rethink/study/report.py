@@ -79,7 +79,7 @@ def _results(results: dict[str, Any]) -> str:
     )
     caution = 'A seed draws label subset, initial weights and order of examples, for every arm alike.'
     if several:
-        caution += ' The interval leaves out the choice of the test images: it speaks of further runs on these images.'
+        caution += ' The interval leaves out the choice of test images: it speaks of further runs on these.'
     if results['data'].get('test_is_validation'):
         caution += (
             ' There was no separate test set: the images that chose each best checkpoint also measured it, '
