@@ -26,6 +26,10 @@ SAVED_MODEL = 'saved_model'
 EXIT_DIFFERS = 1
 
 
+class _DiffersError(Exception):
+    """The SavedModel does not find what the checkpoint finds."""
+
+
 def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser = entry_point.Parser(
         prog='python -m export.export_saved_model', description=__doc__.split(': ', 1)[1], epilog=_EPILOG
@@ -38,8 +42,8 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--export_dir', required=True, help='folder for saved_model/, export.json, verification.json')
     add('--input_type', default='all', choices=_INPUT_TYPES, help='which signatures (default: all)')
     add('--batch_size', type=int, help='a fixed batch size (default: any)')
-    add('--labels', default='', help="a data set description or labels.json (default: the config's data names them)")
-    add('--verify_input', default='', help="shards or a folder of images (default: the config's test or validation data)")
+    add('--labels', default='', help='a data set description or labels.json (default: by the data)')
+    add('--verify_input', default='', help='shards or a folder of images (default: test or validation data)')
     add('--verify_images', type=int, default=16, help='how many are compared (default: 16)')
     add('--overwrite', action='store_true', help='replace an older export')
     return parser.parse_args(argv)
@@ -61,10 +65,13 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = _find_checkpoint(args.checkpoint)
     named = labels.find(params.task, args.labels)
     images = verification.read(_verify_input(args, params), args.verify_images)
-    with staging.staged(args.export_dir) as folder:
-        report = _write(args, params, checkpoint, named, images, folder)
-        if not report['passed']:
-            return _refuse(args, report)
+    try:
+        with staging.staged(args.export_dir) as folder:
+            report = _write(args, params, checkpoint, named, images, folder)
+            if not report['passed']:
+                raise _DiffersError  # out of the block, so that the folder does not get its name
+    except _DiffersError:
+        return _refuse(args, report)
     _print(args, report, named)
     return 0
 
@@ -106,6 +113,7 @@ def _write(
     args: argparse.Namespace, params: Any, checkpoint: Any, named: dict[int, str], images: Any, folder: str
 ) -> dict[str, Any]:
     """Writes and compares everything in `folder`; returns what verification.json holds."""
+    import tensorflow as tf  # noqa: PLC0415
     import yaml  # noqa: PLC0415
 
     from official_rethink.common import files  # noqa: PLC0415
@@ -114,8 +122,6 @@ def _write(
     from official_rethink.tasks import evaluate, runner  # noqa: PLC0415
 
     runner.prepare_process(params)
-    import tensorflow as tf  # noqa: PLC0415
-
     task = runner.build_task(params, tf.distribute.get_strategy(), folder)
     model = task.build_model()
     restore.restore(model.checkpoint_items, checkpoint.path, 'all')
@@ -125,7 +131,8 @@ def _write(
     module = detection.DetectionModule(params, task, model, args.batch_size)
     saved = os.path.join(folder, SAVED_MODEL)
     signatures = detection.save(module, saved, args.input_type, class_names, assets, step)
-    files.write_text(os.path.join(folder, 'params.yaml'), yaml.safe_dump(params.as_dict(), default_flow_style=False))
+    text = yaml.safe_dump(params.as_dict(), default_flow_style=False)
+    files.write_text(os.path.join(folder, 'params.yaml'), text)
     report = verification.verify(saved, params, task, model, images)
     report = {'checkpoint': checkpoint.name, 'step': step, **report}
     files.write_json(os.path.join(folder, _VERIFICATION), report)
@@ -160,7 +167,7 @@ def _description(
         'batch_size': args.batch_size,
         'precision': params.runtime.mixed_precision_dtype or 'float32',
         'preprocessing': {
-            'resize': 'bilinear, as uint8, to the largest that fits input_size; padded at the bottom and right',
+            'resize': 'bilinear, as uint8, the largest that fits input_size; padded bottom and right',
             'mean': list(preprocess_ops.MEAN_RGB),
             'standard_deviation': list(preprocess_ops.STDDEV_RGB),
             'colours': 'RGB',
@@ -189,8 +196,9 @@ def _refuse(args: argparse.Namespace, report: dict[str, Any]) -> int:
     )
     tolerance = report['tolerance']
     sys.stderr.write(
-        f"error: the SavedModel differs from the checkpoint ({worst}; allowed: {tolerance['box_pixels']:g} px, "
-        f"{tolerance['score']:g}, 0). Nothing was exported; '{path}' has the figures.\n"
+        f'error: the SavedModel differs from the checkpoint ({worst}; allowed: '
+        f"{tolerance['box_pixels']:g} px, {tolerance['score']:g}, 0). Nothing was exported; '{path}' has the "
+        'figures.\n'
     )
     return EXIT_DIFFERS
 
@@ -201,7 +209,8 @@ def _words(value: float | None) -> str:
 
 def _print(args: argparse.Namespace, report: dict[str, Any], named: dict[int, str]) -> None:
     folder = args.export_dir.rstrip('/')
-    sys.stdout.write(f"{report['checkpoint']} (step {report['step']}), {len(named)} classes, in {folder}/{SAVED_MODEL}\n")
+    origin = f"{report['checkpoint']} (step {report['step']}), {len(named)} classes"
+    sys.stdout.write(f'{origin}, in {folder}/{SAVED_MODEL}\n')
     sys.stdout.write(f"compared on {report['images']} images with {report['detections']} detections:\n")
     for name, found in report['signatures'].items():
         sys.stdout.write(

@@ -31,11 +31,13 @@ def check_room(folder: str, overwrite: bool, mark: str) -> None:
         return
     if not os.path.exists(os.path.join(folder, mark)):
         raise errors.UserError(
-            f"--export_dir '{folder}' is there already and is no export, so it is not replaced; name another folder."
+            f"--export_dir '{folder}' is there already and is no export, so it is not replaced; name "
+            'another folder.'
         )
     if not overwrite:
         raise errors.UserError(
-            f"--export_dir '{folder}' holds an export already; name another folder, or replace it with --overwrite."
+            f"--export_dir '{folder}' holds an export already; name another folder, or replace it with "
+            '--overwrite.'
         )
 
 

@@ -37,7 +37,7 @@ class DetectionModule(export_base.ExportModule):
         """
         if params.task.export_config.output_intermediate_features:
             raise errors.bad_value(
-                'task.export_config.output_intermediate_features', True, 'false; detections alone are exported'
+                'task.export_config.output_intermediate_features', True, 'false; only detections are served'
             )
         super().__init__(params, batch_size=batch_size, input_image_size=list(task.output_size), model=model)
         self._task = task
@@ -129,9 +129,11 @@ class DetectionModule(export_base.ExportModule):
 
 
 class Servable(tf.Module):
-    """What is saved: weights, functions and labels, without a Keras object, so that TensorFlow alone loads it."""
+    """What is saved: weights, functions and labels, but no Keras object; TensorFlow alone loads it."""
 
-    def __init__(self, module: DetectionModule, class_names: Sequence[str], assets: Mapping[str, str], step: int):
+    def __init__(
+        self, module: DetectionModule, class_names: Sequence[str], assets: Mapping[str, str], step: int
+    ):
         """Gathers what is saved.
 
         Args:
@@ -189,9 +191,8 @@ def save(
 
 
 def _described(signature: Any) -> dict[str, Any]:
-    arguments = [spec for spec in tf.nest.flatten(signature.structured_input_signature)]
     return {
-        'inputs': {'inputs': _words(spec) for spec in arguments},
+        'inputs': {spec.name: _words(spec) for spec in tf.nest.flatten(signature.structured_input_signature)},
         'outputs': {name: _words(spec) for name, spec in sorted(signature.structured_outputs.items())},
     }
 

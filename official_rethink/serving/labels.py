@@ -31,7 +31,7 @@ def find(task: Any, path: str = '') -> dict[int, str]:
         if not 1 <= class_id <= most:
             raise errors.UserError(
                 f"{where} has the class {class_id} '{name}', but task.model.num_classes is "
-                f'{task.model.num_classes}: ids 1 to {most}. These are not the labels the model was trained with.'
+                f'{task.model.num_classes}: ids 1 to {most}. The model was trained with other labels.'
             )
         if not name.strip() or '\n' in name:
             raise errors.bad_value(f'the name of class {class_id}', name, 'one line of text', where)
@@ -73,19 +73,20 @@ def _from_file(path: str) -> tuple[dict[int, str], str]:
 
 def _not_labels(path: str) -> errors.UserError:
     return errors.UserError(
-        f"'{path}' (set in --labels) names no classes; allowed: a data set description as `prepare` writes it, "
-        'or {"1": "cat", "2": "dog"}.'
+        f"'{path}' (set in --labels) names no classes; allowed: a data set description as `prepare` writes "
+        'it, or {"1": "cat", "2": "dog"}.'
     )
 
 
 def by_id(named: Mapping[int, str], num_classes: int) -> list[str]:
-    """Lists the names so that a class id is its index; 0 is the background, ids that no class has are '???'."""
+    """Lists the names with a class's id as its index; 0 is the background, ids without a class are '???'."""
     return [BACKGROUND, *(named.get(class_id, UNUSED) for class_id in range(1, num_classes))]
 
 
 def write(named: Mapping[int, str], class_names: Sequence[str], folder: str) -> dict[str, str]:
     """Writes labels.txt (line i, from 0, is class i) and labels.json (id to name); returns their paths."""
-    paths = {'labels_txt': os.path.join(folder, 'labels.txt'), 'labels_json': os.path.join(folder, 'labels.json')}
+    names = {'labels_txt': 'labels.txt', 'labels_json': 'labels.json'}
+    paths = {attribute: os.path.join(folder, name) for attribute, name in names.items()}
     files.write_text(paths['labels_txt'], '\n'.join(class_names) + '\n')
     text = json.dumps({str(class_id): name for class_id, name in named.items()}, indent=2, ensure_ascii=False)
     files.write_text(paths['labels_json'], text + '\n')

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from official_rethink.common import errors
 from official_rethink.data import problems, records
-from official_rethink.dataloaders import decoder, detection as parsing
+from official_rethink.dataloaders import decoder
+from official_rethink.dataloaders import detection as parsing
 from official_rethink.pseudo_labels import source
 from official_rethink.serving import detection
 
@@ -65,7 +66,9 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
         cut: the score below which the detector gives nothing.
         most: the number of detections after which it gives no more.
     """
-    result = Difference()
+    # Not a number is near to nothing, and at no edge.
+    broken = [~np.isfinite(side.boxes).all(-1) | ~np.isfinite(side.scores) for side in (expected, found)]
+    result = Difference(mismatches=int(sum(side.sum() for side in broken)))
     free = np.ones(len(found.scores), bool)
     alone = []
     for box, score, label in zip(expected.boxes, expected.scores, expected.classes, strict=True):
@@ -75,7 +78,7 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
         if not np.isfinite(distance).any():
             alone.append((score, found))
             continue
-        best = int(np.nanargmin(distance))
+        best = int(np.argmin(np.nan_to_num(distance, nan=np.inf)))
         free[best] = False
         result.add(Difference(float(boxes[best]), float(scores[best])))
     alone += [(score, expected) for score in found.scores[free]]
@@ -118,7 +121,8 @@ def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[re
 
     results = []
     for record in images:
-        found = {name: value.numpy() for name, value in detect(tf.constant(records.to_example(record))).items()}
+        outputs = detect(tf.constant(records.to_example(record)))
+        found = {name: value.numpy() for name, value in outputs.items()}
         kept = int(found['num_detections'])
         results.append(Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept]))
     return results
@@ -161,9 +165,9 @@ def served(
         outputs = {name: value.numpy() for name, value in signature(inputs=inputs).items()}
         for row, record in enumerate(part):
             kept = int(outputs['num_detections'][row])
-            unit = [record.height, record.width] * 2 if normalized else 1
+            unit = np.array([record.height, record.width] * 2 if normalized else [1.0], np.float32)
             yield start + row, Found(
-                outputs['detection_boxes'][row][:kept] * np.float32(unit),
+                outputs['detection_boxes'][row][:kept] * unit,
                 outputs['detection_scores'][row][:kept],
                 outputs['detection_classes'][row][:kept].astype(np.int32),
             )
@@ -192,9 +196,10 @@ def verify(
     generator = params.task.model.detection_generator
     if not total:
         raise errors.UserError(
-            f'the checkpoint finds nothing on {len(images)} images, so there is nothing to compare the export '
-            'with; take other or more images (--verify_input, --verify_images), a better checkpoint, or a lower '
-            f'task.model.detection_generator.pre_nms_score_threshold than {generator.pre_nms_score_threshold}.'
+            f'the checkpoint finds nothing on {len(images)} images, so there is nothing to compare the '
+            'export with; take other or more images (--verify_input, --verify_images), a better checkpoint, '
+            'or a lower task.model.detection_generator.pre_nms_score_threshold than '
+            f'{generator.pre_nms_score_threshold}.'
         )
     normalized = params.task.export_config.output_normalized_coordinates
     loaded = tf.saved_model.load(folder)
