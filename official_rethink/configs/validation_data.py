@@ -13,6 +13,7 @@ from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
 _TRAINING = ('train_data', 'pseudo_data')
+_BESIDE_SHARDS = ('.json', '.jsonl', '.tmp')
 _COMPARED = 3  # images that two sets seem to share, whose pixels are compared
 
 
@@ -99,12 +100,17 @@ def _patterns(input_path: str) -> list[str]:
     return [pattern.strip() for pattern in input_path.split(',') if pattern.strip()] or ['']
 
 
+def _is_shard(path: str) -> bool:
+    """Whether a file can be a shard: 'data/train*' matches the description beside them too."""
+    return not path.endswith(_BESIDE_SHARDS) and not tf.io.gfile.isdir(path)
+
+
 def _descriptions(rules: checks.Rules, part: str) -> dict[str, dict[str, Any]]:
     """Description path -> description of every set a part reads; raises if a pattern matches no file."""
     key = f'task.{part}.input_path'
     found = {}
     for pattern in _patterns(rules.value(key)):
-        if not pattern or not [path for path in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(path)]:
+        if not pattern or not any(map(_is_shard, tf.io.gfile.glob(pattern))):
             folder = os.path.dirname(pattern) or '.'
             there = '' if tf.io.gfile.isdir(folder) else f"; there is no folder '{folder}'"
             raise rules.fail(key, f'a pattern that matches shards, such as data/train*{there}')

@@ -87,12 +87,17 @@ class _Folder(Source):
         yield from workers.ordered_map(image_folder.make, items, processes)
 
 
+def _reason(error: tf.errors.OpError) -> str:
+    """What TensorFlow says, without the names of its operations."""
+    return re.sub(r'\{\{.*?\}\} ?| ?\[Op:.*', '', str(error).splitlines()[0]).rstrip('. ')
+
+
 def _whole(dataset: tf.data.Dataset, path: str) -> Iterator[bytes]:
     try:
         yield from dataset.as_numpy_iterator()
     except tf.errors.DataLossError as error:
         raise errors.UserError(
-            f"a shard of '{path}' is damaged or cut off: {str(error).splitlines()[0]} Prepare the data again."
+            f"a shard of '{path}' is damaged or cut off: {_reason(error)}. Prepare the data again."
         ) from error
 
 

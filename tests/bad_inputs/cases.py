@@ -1,0 +1,16 @@
+"""The list of bad inputs, by kind."""
+
+from tests.bad_inputs import bad_files, bad_settings
+
+GROUPS = {
+    'configs': bad_settings.CONFIGS,
+    'annotations': bad_files.ANNOTATIONS,
+    'images': bad_files.IMAGES,
+    'splits': bad_files.SPLITS,
+    'shards': bad_files.SHARDS,
+    'checkpoints': bad_files.CHECKPOINTS,
+    'manifests': bad_files.MANIFESTS,
+    'labelling': bad_settings.LABELLING,
+    'studies': bad_settings.STUDIES,
+    'exports': bad_settings.EXPORTS,
+}
