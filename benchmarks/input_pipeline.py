@@ -31,8 +31,10 @@ def _record() -> bytes:
     picture = np.clip(picture + generator.normal(0, 8, picture.shape), 0, 255).astype(np.uint8)
     corners = generator.uniform(0, 0.7, [BOXES, 2]) * [HEIGHT, WIDTH]
     sizes = generator.uniform(0.05, 0.3, [BOXES, 2]) * [HEIGHT, WIDTH]
-    boxes = np.concatenate([corners, corners + sizes], axis=1)
-    annotations = [records.Annotation(box=tuple(map(float, box)), label=1 + row % 5) for row, box in enumerate(boxes)]
+    boxes = np.concatenate([corners, corners + sizes], axis=1).tolist()
+    annotations = [
+        records.Annotation(box=(y1, x1, y2, x2), label=1 + row % 5) for row, (y1, x1, y2, x2) in enumerate(boxes)
+    ]
     return records.to_example(
         records.Record(
             source_id='1',

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from official_rethink.common import entry_point
-from official_rethink.common import errors
+from official_rethink.common import entry_point, errors
 
 
 def _parse_flags(argv: Sequence[str]) -> Any:
@@ -52,9 +51,10 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import evaluate, runner
 
-    override = ','.join(filter(None, [flags.params_override, f'runtime.tpu={flags.tpu}' if flags.tpu else '']))
-    loaded = parse.load(flags.experiment, flags.config_file or (), override)
+    loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override)
     params = loaded.params
+    if flags.tpu:
+        params = params.replace(runtime=params.runtime.replace(tpu=flags.tpu))
     validation_data.validate_data(params, loaded.sources)
     manifest.check_student(params)
     categories = _categories(params.task.validation_data.input_path)
@@ -67,10 +67,10 @@ def main(argv: Sequence[str]) -> int:
         with strategy.scope():
             model = task.build_model()
         output = flags.eval_output or os.path.join(model_dir, 'eval.json')
-        result = evaluate.evaluate_checkpoint(
+        measured = evaluate.evaluate_checkpoint(
             strategy, task, model, flags.checkpoint or model_dir, params.task.validation_data, output
         )
-        _print_metrics(result['metrics'])
+        _print_metrics(measured['metrics'])
         return 0
     with runner.locked(model_dir):
         runner.save_params(params, model_dir)

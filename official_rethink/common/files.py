@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any, IO
+from typing import IO, Any
 
 from official_rethink.common import errors
 

@@ -4,12 +4,8 @@ import dataclasses
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
-from official.modeling import hyperparams
-from official.modeling import optimization
-from official.vision.configs import backbones
-from official.vision.configs import common
-from official.vision.configs import decoders
-from official.vision.configs import retinanet
+from official.modeling import hyperparams, optimization
+from official.vision.configs import backbones, common, decoders, retinanet
 
 from official_rethink.configs import types
 

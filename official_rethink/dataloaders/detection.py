@@ -6,8 +6,7 @@ import tensorflow as tf
 from official.vision.dataloaders import utils
 from official.vision.ops import box_ops
 
-from official_rethink.augment import pipeline
-from official_rethink.augment import policies
+from official_rethink.augment import pipeline, policies
 from official_rethink.configs import types
 
 PADDING = -1

@@ -6,11 +6,9 @@ from typing import Any
 import tensorflow as tf
 from official.core import input_reader
 
-from official_rethink.common import errors
-from official_rethink.common import files
+from official_rethink.common import errors, files
 from official_rethink.configs import types
-from official_rethink.dataloaders import decoder
-from official_rethink.dataloaders import detection
+from official_rethink.dataloaders import decoder, detection
 
 _SHUFFLE_SALT = 0x5EED
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 from official.vision.configs import retinanet
-from official.vision.losses import focal_loss
-from official.vision.losses import loss_utils
+from official.vision.losses import focal_loss, loss_utils
 
 from official_rethink.modeling import anchor_targets
 

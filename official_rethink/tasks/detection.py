@@ -4,8 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 from absl import logging
-from official.core import base_task
-from official.core import task_factory
+from official.core import base_task, task_factory
 from official.vision.modeling import factory
 from official.vision.ops import preprocess_ops
 
@@ -14,8 +13,7 @@ from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import coco
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets
-from official_rethink.modeling import restore
+from official_rethink.modeling import anchor_targets, detections, restore
 from official_rethink.tasks import train_step
 
 _DETECTIONS = 'detections'
@@ -45,9 +43,14 @@ class DetectionTask(base_task.Task):
         # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
         regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
         input_specs = tf.keras.layers.InputSpec(shape=[None, *params.model.input_size])
-        return factory.build_retinanet(
+        model = factory.build_retinanet(
             input_specs=input_specs, model_config=params.model, l2_regularizer=regularizer
         )
+        generator = params.model.detection_generator
+        model._detection_generator = detections.AnyBatch(
+            model.detection_generator, image_by_image=generator.apply_nms and generator.nms_version == 'v1'
+        )
+        return model
 
     def initialize(self, model: tf.keras.Model) -> None:
         """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
@@ -145,11 +148,11 @@ class DetectionTask(base_task.Task):
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Detects on a batch and computes its losses."""
         images, labels = inputs
-        detections = self.predict(images, labels['image_info'], model)
-        raw = tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), detections.pop('raw'))
+        found = self.predict(images, labels['image_info'], model)
+        raw = tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), found.pop('raw'))
         named = self.losses_of(raw, labels)
         logs = train_step.update_metrics({**named, 'total_loss': named['model_loss']}, metrics, self.loss)
-        return {self.loss: logs[self.loss], _DETECTIONS: {**detections, 'truth': labels['groundtruths']}}
+        return {self.loss: logs[self.loss], _DETECTIONS: {**found, 'truth': labels['groundtruths']}}
 
     def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> coco.CocoEvaluator:
         """Streams one step's detections of all replicas into the evaluator."""
@@ -164,9 +167,9 @@ class DetectionTask(base_task.Task):
     def _add(self, evaluator: coco.CocoEvaluator, batch: dict[str, Any]) -> None:
         truth = batch['truth']
         for row in range(len(batch['scores'])):
-            kept, found = int(truth['num_detections'][row]), int(batch['num_detections'][row])
+            kept, count = int(truth['num_detections'][row]), int(batch['num_detections'][row])
             image_id = int(truth['source_id'][row])
-            detections = {name: batch[name][row][:found] for name in ('boxes', 'scores', 'classes')}
+            found = {name: batch[name][row][:count] for name in ('boxes', 'scores', 'classes')}
             evaluator.add(
                 image_id=image_id,
                 height=int(truth['height'][row]),
@@ -175,10 +178,10 @@ class DetectionTask(base_task.Task):
                 truth_classes=truth['classes'][row][:kept],
                 truth_areas=truth['areas'][row][:kept],
                 truth_is_crowd=truth['is_crowds'][row][:kept],
-                **detections,
+                **found,
             )
             if self.detection_listener is not None:
-                self.detection_listener(image_id, detections)
+                self.detection_listener(image_id, found)
 
     def reduce_aggregated_logs(self, aggregated_logs: coco.CocoEvaluator, global_step: Any = None) -> dict[str, float]:
         """Computes the twelve COCO numbers (and AP per class, if asked for)."""

@@ -10,9 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from official_rethink.common import errors
-from official_rethink.common import files
-from official_rethink.common import progress
+from official_rethink.common import errors, files, progress
 
 METRICS = 'metrics.jsonl'
 COST = 'cost.json'
@@ -159,5 +157,5 @@ class EmptyPseudoLabels:
             raise errors.UserError(
                 f'no pseudo box passed task.pseudo_data.score_threshold {self._threshold} in the last '
                 f'{step - self._last_full} steps, so the student learns nothing from the teacher; lower the '
-                'threshold (the score histogram stands in the store\'s manifest.json) or train the teacher longer.'
+                "threshold (the score histogram stands in the store's manifest.json) or train the teacher longer."
             )

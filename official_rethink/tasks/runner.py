@@ -11,16 +11,12 @@ import tensorflow as tf
 import yaml
 from absl import logging
 from official.common import distribute_utils
-from official.core import task_factory
-from official.core import train_lib
-from official.core import train_utils
+from official.core import task_factory, train_lib, train_utils
 from official.modeling import performance
 
-from official_rethink.common import errors
-from official_rethink.common import files
+from official_rethink.common import errors, files
 from official_rethink.modeling import restore
-from official_rethink.tasks import evaluate
-from official_rethink.tasks import run_log
+from official_rethink.tasks import evaluate, run_log
 
 PARAMS = 'params.yaml'
 TEST = 'test.json'
@@ -31,6 +27,8 @@ orbit.controller._log = logging.info
 
 class BestCheckpointExporter(train_utils.BestCheckpointExporter):
     """Saves the checkpoint before it notes its score: killed between the two, Model Garden's forgets the weights."""
+
+    _best_ckpt_logs: Any
 
     def maybe_export_checkpoint(
         self, checkpoint: tf.train.Checkpoint, eval_logs: Any, global_step: int, write_logs: bool = True

@@ -3,15 +3,13 @@
 from typing import Any, ClassVar
 
 import tensorflow as tf
-from official.core import base_task
-from official.core import task_factory
+from official.core import base_task, task_factory
 
 from official_rethink.configs import detection as detection_configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.losses import self_training
-from official_rethink.tasks import detection
-from official_rethink.tasks import train_step
+from official_rethink.tasks import detection, train_step
 
 
 class SelfTrainingTask(base_task.Task):

@@ -84,7 +84,8 @@ def test_encoding_by_hand():
 
 def test_iou_by_hand():
     """Boxes 4 x 4 and 4 x 4 that share 2 x 4: 8 / (16 + 16 - 8) = 1 / 3; padding gives -1."""
-    iou = anchor_targets.pairwise_iou(tf.constant([[0.0, 0.0, 4.0, 4.0]]), *[_padded(np.array([[2.0, 0, 6, 4]]), np.array([1]), 2)[0]])
+    boxes, _ = _padded(np.array([[2.0, 0, 6, 4]]), np.array([1]), 2)
+    iou = anchor_targets.pairwise_iou(tf.constant([[0.0, 0.0, 4.0, 4.0]]), boxes)
     np.testing.assert_allclose(iou, [[[1 / 3, -1.0]]], rtol=1e-6)
 
 

@@ -60,7 +60,7 @@ def _broken_missing(tmp_path):
     saved = _items(1)
     saved['backbone'] = tf.keras.Sequential([tf.keras.layers.Dense(3)])
     saved['backbone'].build([None, 4])
-    return _save(saved, tmp_path), 'all', "not in it: backbone/layer_with_weights-1"
+    return _save(saved, tmp_path), 'all', 'not in it: backbone/layer_with_weights-1'
 
 
 def _broken_shape(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from official_rethink.tasks import detection
 from tests.tasks import small
 
 KINDS = (small.SUPERVISED, small.SELF_TRAINING)
@@ -134,3 +135,29 @@ def test_predict_gives_original_pixels():
     expected = np.clip(plain['boxes'].numpy() * 2, 0, [64, 16, 64, 16])
     np.testing.assert_allclose(scaled['boxes'], expected, rtol=1e-5)
     assert scaled['classes'].dtype == tf.int32
+
+
+@pytest.mark.parametrize(('version', 'sigma'), [('v1', 0.3), ('v1', None), ('v2', None), ('batched', None)])
+@pytest.mark.parametrize('dtype', ['float32', 'mixed_bfloat16'])
+def test_every_suppression_takes_any_batch_and_precision(version, sigma, dtype):
+    """Model Garden's version 1 wants a fixed batch and its batched version float32; 3 images go through both."""
+    tf.keras.mixed_precision.set_global_policy(dtype)
+    try:
+        tf.keras.utils.set_random_seed(3)
+        params = small.small_params()
+        params.model.detection_generator.override({'nms_version': version, 'soft_nms_sigma': sigma})
+        task = detection.DetectionTask(params)
+        model = task.build_model()
+        images, labels = small.batch(count=3)
+        step = tf.function(
+            lambda x, info: task.predict(x, info, model),
+            input_signature=[tf.TensorSpec([None, small.SIZE, small.SIZE, 3], tf.uint8), tf.TensorSpec([None, 4, 2])],
+        )
+        together = step(images, labels['image_info'])
+        alone = step(images[1:2], labels['image_info'][1:2])
+    finally:
+        tf.keras.mixed_precision.set_global_policy('float32')
+    assert together['boxes'].shape == [3, 100, 4]
+    tolerance = 1e-3 if dtype == 'float32' else 3e-2
+    np.testing.assert_allclose(together['scores'][1], alone['scores'][0], atol=tolerance)
+    assert int(together['num_detections'][1]) == int(alone['num_detections'][0])
