@@ -1,0 +1,1 @@
+"""What the pages say: links lead somewhere, commands parse, names exist."""
