@@ -32,6 +32,9 @@ def check(rules: checks.Rules) -> None:
         rules.at_least(1, 'task.pseudo_data.abort_after_empty_steps')
         rules.at_least(0, 'task.balance.alpha')
         rules.below_one('task.balance.decay')
+        keys = [f'task.{part}.max_num_instances' for part in _TRAINING]
+        if rules.value(keys[0]) != rules.value(keys[1]):
+            raise rules.clash(keys[1], keys[0], 'their examples share a batch, so the two have to be equal')
 
 
 def _check_part(rules: checks.Rules, part: str) -> None:

@@ -74,6 +74,11 @@ CONFIGS = (
         ('base_train_steps is 4', 'train_epochs is 3', 'exactly one'),
     ),
     Case(
+        'human and pseudo examples padded to different lengths',
+        commands.override(commands.STUDENT, 'task.pseudo_data.max_num_instances=20'),
+        ('task.pseudo_data.max_num_instances is 20', 'task.train_data.max_num_instances is 100', 'equal'),
+    ),
+    Case(
         'no pseudo examples in a batch',
         commands.override(commands.STUDENT, 'task.pseudo_data.global_batch_size=0'),
         ('task.pseudo_data.global_batch_size is 0', '1 or more', 'human and pseudo'),
