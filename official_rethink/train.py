@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import evaluate, runner
 
-    loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override)
+    loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override or '')
     params = loaded.params
     if flags.tpu:
         params = params.replace(runtime=params.runtime.replace(tpu=flags.tpu))

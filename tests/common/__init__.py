@@ -1,0 +1,1 @@
+"""Tests of official_rethink.common."""
