@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     if flags is None:
         return 0
     from official_rethink import registry_imports  # noqa: F401
-    from official_rethink.configs import parse, validation_data
+    from official_rethink.configs import parse, validation, validation_data
     from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import evaluate, runner
 
@@ -60,8 +60,9 @@ def main(argv: Sequence[str]) -> int:
     categories = _categories(params.task.validation_data.input_path)
     model_dir = flags.model_dir.rstrip('/')
     runner.prepare_process(params)
+    strategy = runner.build_strategy(params)
+    validation.validate_runtime(params, strategy.num_replicas_in_sync, loaded.sources)
     if flags.mode == 'eval':
-        strategy = runner.build_strategy(params)
         task = runner.build_task(params, strategy, model_dir)
         task.categories = categories
         with strategy.scope():
@@ -74,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     with runner.locked(model_dir):
         runner.save_params(params, model_dir)
-        result = runner.run(params, flags.mode, model_dir, categories)
+        result = runner.run(params, strategy, flags.mode, model_dir, categories)
     if result:
         sys.stdout.write(f"best checkpoint (step {result['step']}) on {result['data']}:\n")
         _print_metrics(result['metrics'])

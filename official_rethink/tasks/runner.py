@@ -195,11 +195,18 @@ def build_task(params: Any, strategy: tf.distribute.Strategy, model_dir: str) ->
         return task_factory.get_task(params.task, logging_dir=model_dir)
 
 
-def run(params: Any, mode: str, model_dir: str, categories: dict[int, str] | None = None) -> dict[str, Any] | None:
+def run(
+    params: Any,
+    strategy: tf.distribute.Strategy,
+    mode: str,
+    model_dir: str,
+    categories: dict[int, str] | None = None,
+) -> dict[str, Any] | None:
     """Trains or evaluates as `mode` says, from the newest checkpoint in the folder if there is one.
 
     Args:
         params: the resolved and validated config.
+        strategy: how steps are distributed.
         mode: Model Garden's: train, eval, train_and_eval, continuous_eval, train_and_post_eval.
         model_dir: the run's folder.
         categories: class id to name, for metrics per class.
@@ -207,7 +214,6 @@ def run(params: Any, mode: str, model_dir: str, categories: dict[int, str] | Non
     Returns:
         After train_and_eval the best checkpoint's result on the test examples, as written to test.json.
     """
-    strategy = build_strategy(params)
     latest = tf.train.latest_checkpoint(model_dir)
     task = build_task(params, strategy, model_dir)
     task.categories = categories
