@@ -41,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope='module', autouse=True)
 def _bounded_memory() -> Iterator[None]:
     """Drops graphs and models after each test module; they would add up over a session."""
+    if 'tensorflow' in sys.modules:
+        # A command run in this process asks for determinism, which has no public way back.
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
     yield
     if 'tensorflow' in sys.modules:
         sys.modules['tensorflow'].keras.backend.clear_session()

@@ -102,13 +102,14 @@ def read(
         parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
         return parsed.batch(size, drop_remainder=params.drop_remainder)
 
+    read_shards = _read_shards(params.split_file)
     try:
         # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
         # that a restart cannot repeat, so that part is ours.
         reader = _ShardReader(
             # Training shuffles below; evaluation keeps the order of the shards.
             params.replace(shuffle_buffer_size=1) if params.is_training else params.replace(cycle_length=1),
-            dataset_fn=_read_shards(params.split_file),
+            dataset_fn=read_shards,
             transform_and_batch_fn=batch,
         )
     except ValueError as error:

@@ -65,7 +65,7 @@ def batch(count=8, seed=0, boxes_per_image=(2, 1, 0, 3)):
         'num_instances': numbers,
         'num_candidates': numbers + 1,
         'num_kept': numbers,
-        'score_sum': numbers * np.float32(0.75),
+        'score_sum': (numbers * 0.75).astype(np.float32),
         'image_info': np.tile(np.float32([[SIZE, SIZE], [SIZE, SIZE], [1, 1], [0, 0]]), [count, 1, 1]),
     }
     return tf.constant(images), {name: tf.constant(value) for name, value in labels.items()}
