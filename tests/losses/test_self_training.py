@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from official_rethink.configs import types
 from official_rethink.losses import self_training
+from tests import devices
 
 
 def _balance(**values):
@@ -83,7 +84,7 @@ def test_means_survive_a_checkpoint(tmp_path):
 
 def test_the_same_on_two_replicas_as_on_one():
     """Replica losses 1 and 3 (human), 2 and 6 (pseudo) average to 2 and 4, the one-device case above."""
-    strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+    strategy = devices.two_devices()
     with strategy.scope():
         balance = _balance()
 

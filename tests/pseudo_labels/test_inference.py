@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from official_rethink.common import errors
 from official_rethink.pseudo_labels import inference
+from tests import devices
 from tests.pseudo_labels import making
 
 Item = inference.Item
@@ -61,9 +62,8 @@ def test_no_image_at_all() -> None:
 
 
 def test_two_replicas_find_what_one_finds() -> None:
-    devices = tf.config.list_logical_devices('CPU')
-    assert len(devices) == 2
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    strategy = devices.two_devices()
+    assert strategy.num_replicas_in_sync == 2
     one, two = detect(items(9), 4), detect(items(9), 4, strategy)
     assert len(one) == len(two) == 9
     for (left, first), (right, second) in zip(one, two, strict=True):

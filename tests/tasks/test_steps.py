@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from official_rethink.tasks import detection
+from tests import devices
 from tests.tasks import small
 
 KINDS = (small.SUPERVISED, small.SELF_TRAINING)
@@ -27,7 +28,7 @@ def _one_device_step(kind, inputs):
 
 
 def _two_device_step(kind, inputs):
-    strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+    strategy = devices.two_devices()
     with strategy.scope():
         task, model = _build(kind)
         optimizer = tf.keras.optimizers.legacy.SGD(1.0)
