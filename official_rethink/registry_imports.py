@@ -10,7 +10,10 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
 
 # Factories: name -> types and defaults.
 from official_rethink.configs import detection  # noqa: F401
+from official_rethink.modeling import conversion
 
 # Tasks: config type -> what is built and trained.
 from official_rethink.tasks import detection as detection_task  # noqa: F401
 from official_rethink.tasks import self_training  # noqa: F401
+
+conversion.leave_keras_alone()
