@@ -12,6 +12,7 @@ UV_VERSION := 0.13.9
 CODE := official_rethink export benchmarks tools
 STUDY_CONFIG ?= configs/study/quick.yaml
 STUDY_OUTPUT ?= runs/quick
+JOBS ?= 2
 BAZEL ?= bazel
 BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:tests_tools_test_set_up
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
@@ -30,7 +31,7 @@ setup-dev:  ## the same with what tests, linters and packaging need
 	@python="$$($(FIND_PYTHON))" && "$$python" tools/set_up.py --kind=dev --environment=$(VENV)
 
 study: setup  ## the whole quick study: runs/quick/report.html and results.json (ARGS='--dry_run' prints the plan)
-	$(BIN)/python -m official_rethink.study --config_file=$(STUDY_CONFIG) --output_dir=$(STUDY_OUTPUT) $(ARGS)
+	$(BIN)/python -m official_rethink.study --config_file=$(STUDY_CONFIG) --output_dir=$(STUDY_OUTPUT) --jobs=$(JOBS) $(ARGS)
 
 test: setup-dev  ## all tests on two processes, with counts per step (ARGS='tests/data -k ids' narrows)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)

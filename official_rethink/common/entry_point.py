@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         """Parses; an unknown flag is an error that names the nearest one."""
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            known = [option for action in self._all_actions() for option in action.option_strings]
+            known = {option for action in self._all_actions() for option in action.option_strings}
             name = unknown[0].split('=')[0]
             raise errors.unknown_name('flag', name, known, where=self.prog)
         return found

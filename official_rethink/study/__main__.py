@@ -1,5 +1,6 @@
 """`python -m official_rethink.study`: arms × seeds, from data to report, resumable at any moment."""
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -43,39 +44,46 @@ def main(argv: Sequence[str]) -> int:
         help='at a step whose inputs have changed since: stop; empty its folder and do it again; or keep a '
         'finished result, and say so in the report',
     )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='steps side by side, each on its share of the CPU cores; 1, the default, where an accelerator trains',
+    )
     flags = parser.parse_args(argv)
+    if flags.jobs < 1:
+        raise errors.bad_value('--jobs', flags.jobs, 'a whole number from 1', 'the command line')
     if '://' in flags.output_dir:
         raise errors.bad_value(
             '--output_dir', flags.output_dir, 'a local folder, since a study locks it', 'the command line'
         )
-    _study(flags.config_file, flags.params_override, flags.output_dir, flags.dry_run, flags.on_changed)
+    _study(flags)
     return 0
 
 
-def _study(
-    config_files: list[str], params_override: str, output_dir: str, dry_run: bool, on_changed: str
-) -> None:
+def _study(flags: argparse.Namespace) -> None:
     # TensorFlow comes with these, which --help and a misspelt flag need not wait for.
     from official_rethink.common import files  # noqa: PLC0415
     from official_rethink.configs import study as study_config  # noqa: PLC0415
     from official_rethink.study import check, estimate, execute, live, records, report, runner  # noqa: PLC0415
 
-    config = study_config.load(config_files, params_override)
-    out = os.path.abspath(output_dir)
+    config = study_config.load(flags.config_file, flags.params_override)
+    out = os.path.abspath(flags.output_dir)
     plan = check.make_plan(config)
-    if dry_run:
-        print(estimate.plan_text(plan, out, on_changed))
+    if flags.dry_run:
+        print(estimate.plan_text(plan, out, flags.on_changed, flags.jobs))
         return
     with execute.locked(out) as lock:
         runner.clean_temporary(out)
-        screen = live.Screen(config.name, plan, out)
-        runner.Runner(plan, out, execute.Processes(lock), on_changed, screen).run()
+        screen = live.Screen(config.name, plan, out, jobs=flags.jobs)
+        executors = [execute.Processes(lock, cores) for cores in execute.shares(flags.jobs)]
+        runner.Runner(plan, out, executors, flags.on_changed, screen).run()
         results = records.collect(config, plan, out)
         files.write_json(os.path.join(out, 'results.json'), results)
         files.write_text(os.path.join(out, 'results.csv'), records.to_csv(results))
         files.write_text(os.path.join(out, 'report.html'), report.build(results, plan, out))
     for name in ('results.json', 'results.csv', 'report.html'):
-        print(os.path.join(output_dir, name))
+        print(os.path.join(flags.output_dir, name))
     sys.stdout.flush()
 
 

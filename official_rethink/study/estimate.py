@@ -69,8 +69,8 @@ def units_done(step: Step, out: str) -> int:
     return min(step.total, int(lines[-1]['step'])) if lines else 0
 
 
-def left(plan: Plan, out: str, remaining: list[Step]) -> Left:
-    """What the remaining steps cost."""
+def left(plan: Plan, out: str, remaining: list[Step], jobs: int = 1) -> Left:
+    """What the remaining steps cost, `jobs` of them side by side at the rates measured so far."""
     known = rates(plan, out)
     seconds, unknown = 0.0, []
     for step in remaining:
@@ -79,10 +79,10 @@ def left(plan: Plan, out: str, remaining: list[Step]) -> Left:
             unknown.append(step.kind)
         else:
             seconds += rate * (step.total - units_done(step, out))
-    return Left(seconds, tuple(dict.fromkeys(unknown)))
+    return Left(seconds / max(1, min(jobs, len(remaining))), tuple(dict.fromkeys(unknown)))
 
 
-def plan_text(plan: Plan, out: str, on_changed: str) -> str:
+def plan_text(plan: Plan, out: str, on_changed: str, jobs: int = 1) -> str:
     """The plan as `--dry_run` prints it."""
     digests: dict[str, str] = {}
     remaining, lines, changed = [], [], False
@@ -109,7 +109,7 @@ def plan_text(plan: Plan, out: str, on_changed: str) -> str:
         '',
         f'{len(remaining)} of {len(plan.steps)} steps to do: {steps:,} training steps on {images:,} images, '
         f'{labelled:,} images to label.',
-        f'time left: {left(plan, out, remaining).words()}.' if remaining else 'nothing left to do.',
+        f'time left: {left(plan, out, remaining, jobs).words()}.' if remaining else 'nothing left to do.',
     ]
     if changed and on_changed == 'error':
         lines.append(

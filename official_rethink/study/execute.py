@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from official_rethink.common import errors
@@ -27,16 +27,33 @@ def command(module: str, arguments: list[str]) -> list[str]:
     return [sys.executable, '-m', module, *arguments]
 
 
+def shares(jobs: int) -> list[tuple[int, ...]]:
+    """Divides this process's CPU cores among `jobs` commands side by side; one alone is not bound.
+
+    A command that sees its own cores only starts no more threads than these, and one study's steps do not
+    disturb each other. With more jobs than cores some share one. Where cores cannot be chosen, none are.
+    """
+    if jobs == 1 or not hasattr(os, 'sched_getaffinity'):
+        return [()] * jobs
+    cores = sorted(os.sched_getaffinity(0))
+    return [tuple(cores[job::jobs]) or (cores[job % len(cores)],) for job in range(jobs)]
+
+
 class Processes:
     """An Executor of sub-processes, which die with the study and hold its lock as long as they live."""
 
-    def __init__(self, lock: int):
-        """Args: the open file descriptor of the study's lock."""
-        self._lock = lock
+    def __init__(self, lock: int, cores: Sequence[int] = ()):
+        """Prepares the executor.
+
+        Args:
+            lock: the open file descriptor of the study's lock.
+            cores: the CPU cores its commands run on; () leaves them all.
+        """
+        self._lock, self._cores = lock, ','.join(map(str, cores))
 
     def __call__(self, module: str, arguments: list[str], log_path: str, poll: Callable[[], None]) -> int:
         """See `Executor`."""
-        tied = [sys.executable, '-m', 'official_rethink.study.child', str(os.getpid())]
+        tied = [sys.executable, '-m', 'official_rethink.study.child', str(os.getpid()), self._cores]
         with open(log_path, 'ab') as log:
             process = subprocess.Popen(
                 tied + command(module, arguments),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import threading
 import time
 from typing import TextIO
 
@@ -18,20 +19,29 @@ _ROWS_KEPT = 4
 class Screen:
     """Follows a run; call it with a step and 'running', 'done' or 'skipped'."""
 
-    def __init__(self, name: str, plan: Plan, out: str, stream: TextIO | None = None):
-        """Args: the study's name, its plan and folder; where to write, by default the terminal."""
-        self._name, self._plan, self._out = name, plan, out
+    def __init__(self, name: str, plan: Plan, out: str, stream: TextIO | None = None, jobs: int = 1):
+        """Args: the study's name, plan and folder; where to write, by default the terminal; steps at a time."""
+        self._name, self._plan, self._out, self._jobs = name, plan, out, jobs
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._finished: set[str] = set()
+        self._running: dict[str, Step] = {}
+        self._lock = threading.Lock()
         self._values: dict[str, float] = {}
         self._start = time.monotonic()
         self._drawn = float('-inf')
         self._height = 0
 
     def __call__(self, step: Step, event: str) -> None:
-        """See the class."""
-        if event in ('done', 'skipped'):
+        """See the class; may be called from several threads."""
+        with self._lock:
+            self._follow(step, event)
+
+    def _follow(self, step: Step, event: str) -> None:
+        if event == 'running':
+            self._running[step.name] = step
+        else:
+            self._running.pop(step.name, None)
             self._finished.add(step.name)
             if step.trains:
                 self._values[step.name] = outputs.result(step, self._out)['metrics'][outputs.METRIC]
@@ -44,7 +54,7 @@ class Screen:
         if event == 'running' and now - self._drawn < _REDRAW_SECONDS:
             return
         self._drawn = now
-        text = self.text(step if event == 'running' else None)
+        text = self.text()
         # Up to the first line of the last picture, and clear from there on.
         move = f'\x1b[{self._height}A' if self._height else ''
         self._height = text.count('\n') + 1
@@ -60,37 +70,37 @@ class Screen:
         reached = f', {outputs.METRIC} {100 * value:.1f}' if value is not None else ''
         return f'{place} {step.name}: {step.total} {step.unit} in {progress.duration(seconds)}{reached}'
 
-    def text(self, running: Step | None) -> str:
+    def text(self) -> str:
         """The table, its head and what runs now."""
         remaining = [step for step in self._plan.steps.values() if step.name not in self._finished]
         spent = progress.duration(time.monotonic() - self._start)
-        left = estimate.left(self._plan, self._out, remaining).words() if remaining else '0s'
+        left = estimate.left(self._plan, self._out, remaining, self._jobs).words() if remaining else '0s'
         count = f'{len(self._finished)} of {len(self._plan.steps)} steps'
         head = f'{self._name}: {count}, {spent} so far, left: {left}'
-        lines = [head, *self._table(running)]
-        if running is not None:
-            log = os.path.join(running.folder(self._out), runner.LOG)
-            lines.append(f'now: {running.name} ({running.total} {running.unit}); log: {log}')
+        lines = [head, *self._table()]
+        for step in self._running.values():
+            log = os.path.join(step.folder(self._out), runner.LOG)
+            lines.append(f'now: {step.name} ({step.total} {step.unit}); log: {log}')
         width, height = shutil.get_terminal_size()
         if len(lines) > height - 1:  # a table that scrolls could not be redrawn in place
             lines = [*lines[: max(2, height - _ROWS_KEPT)], '…', lines[-1]][: height - 1]
         return '\n'.join(line[: width - 1] for line in lines)
 
-    def _table(self, running: Step | None) -> list[str]:
+    def _table(self) -> list[str]:
         arms = list(dict.fromkeys(run.arm.name for run in self._plan.runs))
         seeds = list(dict.fromkeys(run.seed for run in self._plan.runs))
-        cells = {(run.arm.name, run.seed): self._cell(run, running) for run in self._plan.runs}
+        cells = {(run.arm.name, run.seed): self._cell(run) for run in self._plan.runs}
         rows = [['arm', *(f'seed {seed}' for seed in seeds)]]
         rows += [[arm, *(cells[arm, seed] for seed in seeds)] for arm in arms]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
-    def _cell(self, run: ArmRun, running: Step | None) -> str:
+    def _cell(self, run: ArmRun) -> str:
         if run.result_step in self._finished:
             return f'{100 * self._values[run.result_step]:.1f} {outputs.METRIC}'
         for kind, name in run.stages.items():
-            if running is not None and name == running.name:
-                return self._running_cell(kind, running)
+            if name in self._running:
+                return self._running_cell(kind, self._running[name])
         reached = [kind for kind, name in run.stages.items() if name in self._finished]
         return f'{reached[-1]} done' if reached else 'waiting'
 

@@ -1,12 +1,14 @@
-"""Takes a plan's steps one after the other; what is finished and unchanged is skipped."""
+"""Takes a plan's steps, as many at a time as it may; what is finished and unchanged is skipped."""
 
+import concurrent.futures
 import dataclasses
 import glob
 import os
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from official_rethink.common import errors, files
@@ -18,6 +20,10 @@ from official_rethink.study.steps import Step
 DONE, STARTED, LOG = 'done.json', 'started.json', 'log.txt'
 ON_CHANGED = ('error', 'rerun', 'keep')
 _TAIL_LINES = 15
+
+
+class Stopped(Exception):
+    """Ends a command because the study ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +97,9 @@ def digests_of_done(plan: Plan, out: str) -> dict[str, str]:
     return digests
 
 
+_UnderWay = dict[concurrent.futures.Future[None], tuple[Step, execute.Executor]]
+
+
 class Runner:
     """Runs a plan in a folder."""
 
@@ -98,7 +107,7 @@ class Runner:
         self,
         plan: Plan,
         out: str,
-        executor: execute.Executor,
+        executors: Sequence[execute.Executor],
         on_changed: str = 'error',
         screen: Callable[[Step, str], None] = lambda step, event: None,
     ):
@@ -107,31 +116,58 @@ class Runner:
         Args:
             plan: the steps.
             out: the study's folder.
-            executor: runs one command.
+            executors: each runs one command at a time; as many steps are taken side by side.
             on_changed: at a folder made from other inputs, 'error' stops; 'rerun' empties it and starts anew;
                 'keep' takes what is finished as it is and notes so in its record.
-            screen: called with a step and 'running', 'done' or 'skipped'.
+            screen: called with a step and 'running', 'done' or 'skipped', from any thread.
         """
-        self._plan, self._out, self._executor = plan, out, executor
+        self._plan, self._out = plan, out
         self._on_changed, self._screen = on_changed, screen
+        self._free = list(executors)
+        self._pool = concurrent.futures.ThreadPoolExecutor(len(executors))
+        self._stop = threading.Event()
         self._digests: dict[str, str] = {}
 
     def run(self) -> None:
-        """Takes every step that is not done.
+        """Takes every step that is not done, in the plan's order as far as what they need allows.
 
         Raises:
-            UserError: a step failed, found nothing, or its folder holds something else's result.
+            UserError: a step failed, found nothing, or its folder holds something else's result. The
+                steps beside it are ended; started again, they go on.
         """
-        for step in self._plan.steps.values():
-            current = state(self._plan, step, self._out, self._digests)
-            kept = current.word == 'changed' and self._keep_or_clear(step, current.reason)
-            if kept or current.word == 'done':
-                self._screen(step, 'skipped')
-            else:
-                self._take(step, current.inputs)
-                self._screen(step, 'done')
-            self._digests[step.name] = files.read_json(os.path.join(step.folder(self._out), DONE))['products']
-            self._check_useful(step)
+        waiting = list(self._plan.steps.values())
+        under_way: _UnderWay = {}
+        try:
+            while waiting or under_way:
+                ready = next((step for step in waiting if all(name in self._digests for name in step.needs)), None)
+                if ready is not None and self._free:
+                    waiting.remove(ready)
+                    self._begin(ready, under_way)
+                    continue
+                finished, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in finished:
+                    step, executor = under_way.pop(future)
+                    future.result()
+                    self._free.append(executor)
+                    self._end(step, 'done')
+        finally:
+            self._stop.set()
+            self._pool.shutdown()
+
+    def _begin(self, step: Step, under_way: _UnderWay) -> None:
+        """Hands the step to a free executor, or finds it done."""
+        current = state(self._plan, step, self._out, self._digests)
+        kept = current.word == 'changed' and self._keep_or_clear(step, current.reason)
+        if kept or current.word == 'done':
+            self._end(step, 'skipped')
+        else:
+            executor = self._free.pop(0)
+            under_way[self._pool.submit(self._take, step, current.inputs, executor)] = (step, executor)
+
+    def _end(self, step: Step, event: str) -> None:
+        self._screen(step, event)
+        self._digests[step.name] = files.read_json(os.path.join(step.folder(self._out), DONE))['products']
+        self._check_useful(step)
 
     def _keep_or_clear(self, step: Step, reason: str) -> bool:
         """Whether a folder made from other inputs is taken as it is; else it is gone, or the study stops."""
@@ -150,7 +186,12 @@ class Runner:
             f'--on_changed=rerun to empty this folder and do the step again{keep}.'
         )
 
-    def _take(self, step: Step, inputs: dict[str, Any]) -> None:
+    def _poll(self, step: Step) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        self._screen(step, 'running')
+
+    def _take(self, step: Step, inputs: dict[str, Any], executor: execute.Executor) -> None:
         folder = step.folder(self._out)
         os.makedirs(folder, exist_ok=True)
         key = files.hash_of(inputs)
@@ -160,9 +201,9 @@ class Runner:
             files.write_text(os.path.join(folder, 'study.yaml'), outputs.to_yaml(config))
         arguments = step.filled_arguments(self._out)
         log = os.path.join(folder, LOG)
-        self._screen(step, 'running')
+        self._poll(step)
         start = time.time()
-        code = self._executor(step.module, arguments, log, lambda: self._screen(step, 'running'))
+        code = executor(step.module, arguments, log, lambda: self._poll(step))
         seconds = time.time() - start
         if code:
             raise errors.UserError(_failure(step, arguments, code, log))

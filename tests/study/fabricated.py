@@ -111,5 +111,5 @@ def study(
     """Runs the made-up study in `folder`; returns its record and plan."""
     config = fake.load(folder, override, text)
     made = fake.make_plan(config)
-    runner.Runner(made, str(folder / 'out'), Commands(gain)).run()
+    runner.Runner(made, str(folder / 'out'), [Commands(gain)]).run()
     return records.collect(config, made, str(folder / 'out')), made

@@ -88,3 +88,18 @@ def test_a_command_that_outlives_its_study_keeps_the_folder(tmp_path):
         orphan.wait()
     with execute.locked(str(tmp_path), patience=5):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system does not bind processes to cores')
+def test_commands_side_by_side_divide_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {4, 5, 6, 7, 9})
+    assert execute.shares(1) == [()]
+    assert execute.shares(2) == [(4, 6, 9), (5, 7)]
+    assert execute.shares(7) == [(4,), (5,), (6,), (7,), (9,), (4,), (5,)]
+    monkeypatch.undo()
+    core = max(os.sched_getaffinity(0))
+    log = tmp_path / 'log.txt'
+    with execute.locked(str(tmp_path)) as lock:
+        run = execute.Processes(lock, [core])
+        assert run('tests.study.cores', [], str(log), lambda: None) == 0
+    assert log.read_text().split() == [str(core)]

@@ -15,7 +15,7 @@ def _run(tmp_path, stream, commands):
     plan = fake.make_plan(fake.load(tmp_path))
     out = str(tmp_path / 'out')
     screen = live.Screen('small', plan, out, stream)
-    runner.Runner(plan, out, commands, screen=screen).run()
+    runner.Runner(plan, out, [commands], screen=screen).run()
     return plan, screen
 
 
@@ -40,9 +40,9 @@ def test_the_table_shows_arms_seeds_progress_and_time_left(tmp_path):
 
     def watch(step, event):
         screen(step, event)
-        seen[step.name, event] = screen.text(step if event == 'running' else None)
+        seen[step.name, event] = screen.text()
 
-    runner.Runner(plan, out, fake.Commands(), screen=watch).run()
+    runner.Runner(plan, out, [fake.Commands()], screen=watch).run()
     first = seen['data/labelled', 'running'].splitlines()
     assert first[0].startswith('small: 0 of 14 steps') and 'unknown until a first step' in first[0]
     assert first[1].split() == ['arm', 'seed', '0', 'seed', '1']

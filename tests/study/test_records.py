@@ -28,7 +28,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('study')
     config = fake.load(folder)
     plan = fake.make_plan(config)
-    runner.Runner(plan, str(folder / 'out'), fake.Commands()).run()
+    runner.Runner(plan, str(folder / 'out'), [fake.Commands()]).run()
     return records.collect(config, plan, str(folder / 'out'))
 
 
@@ -89,7 +89,7 @@ def test_csv_has_a_line_for_each_arm_and_seed(results):
 def test_one_seed_has_no_spread(tmp_path):
     config = fake.load(tmp_path, 'seeds=[0]')
     plan = fake.make_plan(config)
-    runner.Runner(plan, str(tmp_path / 'out'), fake.Commands()).run()
+    runner.Runner(plan, str(tmp_path / 'out'), [fake.Commands()]).run()
     results = records.collect(config, plan, str(tmp_path / 'out'))
     assert [arm['std'] for arm in results['arms']] == [None] * 3
 

@@ -1,6 +1,8 @@
 """Resuming, sharing, refusing: the runner with commands that only write files."""
 
 import pathlib
+import threading
+import time
 
 import pytest
 
@@ -14,7 +16,7 @@ _STEPS = 4 + 2 * _PER_SEED
 
 def _run(config, out, commands, **kwargs):
     plan = fake.make_plan(config)
-    runner.Runner(plan, str(out), commands, **kwargs).run()
+    runner.Runner(plan, str(out), [commands], **kwargs).run()
     return records.collect(config, plan, str(out))
 
 
@@ -226,3 +228,57 @@ def test_done_records_what_the_result_depends_on(tmp_path):
     assert done['key'] == files.hash_of(done['inputs'])
     assert done['command'][:4] == ['python', '-m', 'official_rethink.prepare', 'scenes']
     assert str(tmp_path) not in str(done['inputs'])  # the folder may be moved
+
+
+class _Meeting(fake.Commands):
+    """Commands that wait for another one to be under way, and note how many were."""
+
+    def __init__(self, needed: int, together: list[int]):
+        super().__init__()
+        self.needed, self.together = needed, together
+        self.condition = threading.Condition()
+        self.busy = 0
+
+    def __call__(self, module, arguments, log_path, poll):
+        with self.condition:
+            self.busy += 1
+            self.condition.notify_all()
+            self.condition.wait_for(lambda: self.busy >= self.needed, timeout=0.2)
+            self.together.append(self.busy)
+        code = super().__call__(module, arguments, log_path, poll)
+        with self.condition:
+            self.busy -= 1
+        return code
+
+
+def test_steps_side_by_side_end_with_the_records_of_one_after_the_other(tmp_path):
+    config = fake.load(tmp_path)
+    expected = _run(config, tmp_path / 'one', fake.Commands())
+    plan, out, together = fake.make_plan(config), tmp_path / 'two', []
+    commands = _Meeting(2, together)
+    runner.Runner(plan, str(out), [commands, commands]).run()
+    results = records.collect(config, plan, str(out))
+    assert fake.without_times(results) == fake.without_times(expected)
+    assert max(together) == 2 and len(together) == _STEPS
+    assert sorted(commands.calls) == sorted(fake_order(config))
+
+
+def test_a_failed_step_ends_the_one_beside_it(tmp_path):
+    polls = []
+
+    def slow(module, arguments, log_path, poll):
+        for _ in range(500):
+            polls.append(module)
+            poll()
+            time.sleep(0.01)
+        return 0
+
+    def failing(module, arguments, log_path, poll):
+        pathlib.Path(log_path).write_text('out of luck\n')
+        time.sleep(0.05)
+        return 1
+
+    plan = fake.make_plan(fake.load(tmp_path))
+    with pytest.raises(errors.UserError, match='out of luck'):
+        runner.Runner(plan, str(tmp_path / 'out'), [slow, failing]).run()
+    assert 0 < len(polls) < 400
