@@ -10,9 +10,10 @@ class UserError(ValueError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Returns the allowed name closest in spelling to `name`, or '' if none is close."""
-    matches = difflib.get_close_matches(str(name), [str(item) for item in allowed], n=1, cutoff=0.6)
-    return matches[0] if matches else ''
+    """Returns the allowed name closest in spelling to `name`, whatever the case, or '' if none is close."""
+    by_lower = {str(item).lower(): str(item) for item in allowed}
+    matches = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else ''
 
 
 def bad_value(what: str, value: Any, allowed: str, where: str = '') -> UserError:

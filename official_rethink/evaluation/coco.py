@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from official_rethink.common import errors
+from official_rethink.configs import metrics
 from official_rethink.evaluation import coco_backends, images
 from official_rethink.evaluation.images import ImageId
 
@@ -17,8 +18,7 @@ _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
 
 def metric_names(max_detections: int = 100, masks: bool = False) -> list[str]:
     """Returns the names of the twelve numbers, Model Garden's; with `masks`, the `mask_` ones after them."""
-    names = ['AP', 'AP50', 'AP75', 'APs', 'APm', 'APl']
-    names += ['ARmax1', 'ARmax10', f'ARmax{max_detections}', 'ARs', 'ARm', 'ARl']
+    names = metrics.coco_metric_names(max_detections)
     return names + [f'mask_{name}' for name in names] if masks else names
 
 

@@ -31,7 +31,8 @@ def read_metrics(model_dir: str) -> list[dict[str, Any]]:
     return lines
 
 
-def _scalars(logs: Mapping[str, Any]) -> dict[str, float]:
+def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers among logs, which may hold whole dictionaries too."""
     return {
         name: float(value)
         for name, value in logs.items()
@@ -73,7 +74,7 @@ class RunLog:
         return any(entry['kind'] == 'validation' and entry['step'] == step for entry in self.entries)
 
     def _append(self, kind: str, step: int, logs: Mapping[str, Any]) -> dict[str, Any]:
-        entry = {'kind': kind, 'step': step, 'time': round(time.time(), 3), 'metrics': _scalars(logs)}
+        entry = {'kind': kind, 'step': step, 'time': round(time.time(), 3), 'metrics': scalars(logs)}
         self.entries.append(entry)
         with tf.io.gfile.GFile(os.path.join(self._model_dir, METRICS), 'a') as handle:
             handle.write(json.dumps(entry) + '\n')

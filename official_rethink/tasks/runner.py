@@ -44,8 +44,8 @@ class BestCheckpointExporter(train_utils.BestCheckpointExporter):
 
     def export_best_eval_metric(self, eval_logs: Any, global_step: int) -> None:
         """Writes info.json, whole or not at all."""
-        scalars = run_log._scalars(eval_logs)
-        files.write_json(self.best_ckpt_logs_path, {**scalars, 'best_ckpt_global_step': float(global_step)})
+        scores = run_log.scalars(eval_logs)
+        files.write_json(self.best_ckpt_logs_path, {**scores, 'best_ckpt_global_step': float(global_step)})
 
 
 class Controller(orbit.Controller):
@@ -126,7 +126,7 @@ def locked(model_dir: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise errors.UserError(f"another process is training in '{model_dir}'; wait for it or stop it.") from error
+            raise errors.UserError(f"another process is at work in '{model_dir}'; wait for it or stop it.") from error
         yield
 
 

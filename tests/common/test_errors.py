@@ -13,6 +13,11 @@ def test_unknown_name_suggests_the_nearest():
     assert str(error) == "unknown policy 'S11'. Did you mean 'S1'? Allowed: S1, S2."
 
 
+def test_case_does_not_hide_the_nearest():
+    assert errors.nearest('RESNET', ['efficientnet', 'resnet']) == 'resnet'
+    assert errors.nearest('s4', ['S1', 'S4']) == 'S4'
+
+
 def test_no_suggestion_when_nothing_is_near():
     assert errors.nearest('zebra', ['backbone', 'head']) == ''
     assert 'Did you mean' not in str(errors.unknown_name('module', 'zebra', ['backbone']))

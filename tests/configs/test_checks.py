@@ -8,8 +8,7 @@ import pytest
 from official.modeling import hyperparams
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, detection, metrics, study, types
-from official_rethink.evaluation import coco
+from official_rethink.configs import checks, detection, study, types
 
 
 @pytest.mark.parametrize(
@@ -148,8 +147,3 @@ def test_every_field_is_annotated_documented_and_of_its_type(cls):
     for name in own - inherited:
         assert f'{name}: ' in cls.__doc__, f'{cls.__name__}.{name} has no sentence'
     checks.check_types(cls(), checks.Where())
-
-
-def test_metric_names_are_the_evaluators():
-    assert metrics.coco_metric_names() == coco.metric_names()
-    assert metrics.coco_metric_names(10) == coco.metric_names(10)
