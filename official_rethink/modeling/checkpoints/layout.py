@@ -1,8 +1,9 @@
 """What one published format says about its files: names, shapes, models, and the input scale it expects.
 
 A layout is a description, by the names of the raw variables: where a TF1 file also holds
-'<name>/ExponentialMovingAverage', the reader shows either under <name>, as asked for. Reading files (`sources.py`), matching both directions, checking values and
-writing (`importing.py`) are done once, for all of them.
+'<name>/ExponentialMovingAverage', the reader shows either under <name>, as asked for. Reading files
+(`sources.py`), matching both directions, checking values and writing (`importing.py`) are done once, for
+all layouts.
 
 The pipeline gives every model (x - mean) / std with Model Garden's ImageNet numbers. Weights trained on
 another scale are folded: the scale goes into the first convolution exactly; the offset goes into the moving
