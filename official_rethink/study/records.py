@@ -55,6 +55,13 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
     }
 
 
+def without_times(value: Any) -> Any:
+    """A record, or a part of one, without wall times, which no two runs share."""
+    if isinstance(value, dict):
+        return {key: without_times(item) for key, item in value.items() if key != 'seconds'}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
 def environment() -> dict[str, Any]:
     """What the study ran on."""
     versions = {}

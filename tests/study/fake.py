@@ -4,7 +4,6 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import yaml
 
@@ -144,10 +143,3 @@ def _validation(step: int, value: float) -> str:
 def share(name: str) -> float:
     """A number in [0, 1) that belongs to a name."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
-
-
-def without_times(value: Any) -> Any:
-    """A record without wall times, which no two runs share."""
-    if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key != 'seconds'}
-    return [without_times(item) for item in value] if isinstance(value, list) else value

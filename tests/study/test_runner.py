@@ -38,7 +38,7 @@ def test_killed_in_any_step_and_started_again_ends_with_the_same_records(tmp_pat
     with pytest.raises(fake.Killed):
         _run(config, tmp_path / 'out', first)
     results = _run(config, tmp_path / 'out', second)
-    assert fake.without_times(results) == fake.without_times(expected)
+    assert records.without_times(results) == records.without_times(expected)
     # The killed step is taken again, no finished one is.
     assert first.calls[:kill_at] + second.calls == fake_order(config)
 
@@ -258,7 +258,7 @@ def test_steps_side_by_side_end_with_the_records_of_one_after_the_other(tmp_path
     commands = _Meeting(2, together)
     runner.Runner(plan, str(out), [commands, commands]).run()
     results = records.collect(config, plan, str(out))
-    assert fake.without_times(results) == fake.without_times(expected)
+    assert records.without_times(results) == records.without_times(expected)
     assert max(together) == 2 and len(together) == _STEPS
     assert sorted(commands.calls) == sorted(fake_order(config))
 
