@@ -1,5 +1,6 @@
 """Tests of type checks and of the words errors use."""
 
+import ast
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, Optional, Union
@@ -9,6 +10,7 @@ from official.modeling import hyperparams
 
 from official_rethink.common import errors
 from official_rethink.configs import checks, detection, study, types
+from tools import source_tree
 
 
 @pytest.mark.parametrize(
@@ -147,3 +149,31 @@ def test_every_field_is_annotated_documented_and_of_its_type(cls):
     for name in own - inherited:
         assert f'{name}: ' in cls.__doc__, f'{cls.__name__}.{name} has no sentence'
     checks.check_types(cls(), checks.Where())
+
+
+def _read_attributes():
+    """Names that some module other than the configs' checks and declarations reads as an attribute, or by name."""
+    found = set()
+    for name, path in source_tree.modules(packages=source_tree.SHIPPED).items():
+        if '.validation' in name or '_validation' in name:
+            continue
+        for node in ast.walk(source_tree.parse(path)):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+def test_every_field_of_ours_is_read_somewhere():
+    """A setting that nothing reads is a promise that nothing keeps."""
+    # study/plan.py reads the sizes of the four sets by names it puts together.
+    read = _read_attributes() | {f'num_{name}' for name in ('labelled', 'unlabelled', 'validation', 'test')}
+    # Model Garden reads the inherited ones; its exporter reads the export config.
+    unread = {
+        f'{cls.__name__}.{name}'
+        for cls in _our_config_classes()
+        for name in vars(cls).get('__annotations__', {})
+        if name not in read
+    }
+    assert unread == set()
