@@ -7,7 +7,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, common, decoders, retinanet
 
-from official_rethink.configs import types
+from official_rethink.configs import families, types, validation_model
 
 # Model Garden registers an experiment of this name for SpineNet-49 at 640 pixels; ours is the studies'.
 exp_factory._REGISTERED_CONFIGS.pop('retinanet_spinenet_coco', None)
@@ -77,6 +77,9 @@ class SelfTrainingDetectionTask(DetectionTask):
         default_factory=lambda: types.PseudoDataConfig(is_training=True)
     )
     balance: types.LossBalance = dataclasses.field(default_factory=types.LossBalance)
+
+
+families.register(DetectionTask, families.Family(validation_model.check, validation_model.best_metrics))
 
 
 def _trainer(schedule: types.Schedule, clip_norm: float | None = None) -> types.TrainerConfig:

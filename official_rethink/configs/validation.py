@@ -7,7 +7,7 @@ import numpy as np
 from official.modeling import hyperparams
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, metrics, validation_data, validation_model
+from official_rethink.configs import checks, families, validation_data
 
 _DTYPES = ('float32', 'float16', 'bfloat16')
 _STRATEGIES = ('off', 'one_device', 'mirrored', 'multi_worker_mirrored', 'parameter_server', 'tpu')
@@ -63,7 +63,7 @@ def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:
     _check_runtime(rules)
     _check_trainer(rules)
     _check_optimization(rules)
-    validation_model.check(rules)
+    families.of(params.task).check(rules)
     validation_data.check(rules)
 
 
@@ -115,11 +115,12 @@ def _check_best_metric(rules: checks.Rules) -> None:
     """Model Garden would export a 'best' checkpoint once and fail at the second evaluation."""
     key = 'trainer.best_checkpoint_eval_metric'
     name = rules.value(key)
-    per_class = rules.config.task.per_category_metrics and name.startswith('PerCategory/')
-    if not per_class:
-        rules.choice(key, [*metrics.coco_metric_names(), *metrics.LOSSES])
+    known = families.of(rules.config.task).metrics(rules.config.task)
+    group = next((prefix for prefix in known if prefix.endswith('/') and name.startswith(prefix)), name)
+    if group not in known:
+        rules.choice(key, known)
     comparison = 'trainer.best_checkpoint_metric_comp'
-    needed = 'lower' if name in metrics.LOSSES else 'higher'
+    needed = known[group]
     if rules.value(comparison) != needed:
         raise rules.clash(key, comparison, f"the best is the '{needed}' one")
 

@@ -49,8 +49,14 @@ def _check_part(rules: checks.Rules, part: str) -> None:
         raise rules.fail(name + 'drop_remainder', 'true; the shapes of a training step are fixed')
     if data.tfds_name:
         raise rules.fail(name + 'tfds_name', "''; data is read from input_path, as `prepare` writes it")
-    rules.at_least(1, *(name + key for key in ('max_num_instances', 'shuffle_buffer_size', 'cycle_length')))
-    augmentation = data.augmentation
+    fields = checks.fields(data)
+    counts = ('max_num_instances', 'shuffle_buffer_size', 'cycle_length')
+    rules.at_least(1, *(name + key for key in counts if key in fields))
+    if 'augmentation' in fields:
+        _check_augmentation(rules, name, data.augmentation)
+
+
+def _check_augmentation(rules: checks.Rules, name: str, augmentation: types.Augmentation) -> None:
     key = name + 'augmentation.policy'
     if augmentation.policy not in policies.POLICIES:
         raise errors.unknown_name(key, augmentation.policy, policies.POLICIES, rules.where(key))
@@ -127,6 +133,8 @@ def _descriptions(rules: checks.Rules, part: str) -> dict[str, dict[str, Any]]:
 
 def _check_classes(rules: checks.Rules, part: str, path: str, description: Mapping[str, Any]) -> None:
     ids = [category['id'] for category in description.get('categories', [])]
+    if 'num_classes' not in checks.fields(rules.config.task.model):
+        return  # its labels are not used
     num_classes = rules.value('task.model.num_classes')
     if ids and max(ids) >= num_classes:
         place = rules.where('task.model.num_classes')

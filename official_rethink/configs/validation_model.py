@@ -1,9 +1,12 @@
 """Ranges and choices of a detector's model and losses."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from official.vision.modeling.backbones import efficientnet, resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks
+from official_rethink.configs import checks, families, metrics
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -22,12 +25,19 @@ _ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_r
 def check(rules: checks.Rules) -> None:
     """Checks model, losses and what is restored."""
     _check_levels(rules)
-    _check_backbone(rules)
+    check_backbone(rules)
     _check_decoder(rules)
     _check_head(rules)
     _check_detections(rules)
     _check_losses(rules)
-    _check_restored_modules(rules)
+    identity = rules.config.task.model.decoder.type == 'identity'
+    check_restored_modules(rules, ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head'])
+
+
+def best_metrics(task: Any) -> dict[str, str]:
+    """The numbers a detector's evaluation reports, and which way each is better."""
+    known = dict.fromkeys(metrics.coco_metric_names(), families.HIGHER) | dict.fromkeys(metrics.LOSSES, families.LOWER)
+    return known | ({'PerCategory/': families.HIGHER} if task.per_category_metrics else {})
 
 
 def _check_levels(rules: checks.Rules) -> None:
@@ -37,12 +47,17 @@ def _check_levels(rules: checks.Rules) -> None:
     rules.at_least(2, _MODEL + 'min_level')
     if model.max_level < model.min_level:
         raise rules.clash(_MODEL + 'min_level', _MODEL + 'max_level', 'the first may be at most the second')
-    size, key = list(model.input_size), _MODEL + 'input_size'
-    if len(size) != 3 or size[2] != 3 or min(size) < 1:
-        raise rules.fail(key, '[height, width, 3]')
     deepest = model.max_level
     if model.backbone.type in _SPINENETS:
         deepest = max(deepest, _SPINENET_DEEPEST_LEVEL)
+    check_input_size(rules, deepest)
+
+
+def check_input_size(rules: checks.Rules, deepest: int) -> None:
+    """Checks that images have three channels and sides that the deepest level divides."""
+    size, key = list(rules.config.task.model.input_size), _MODEL + 'input_size'
+    if len(size) != 3 or size[2] != 3 or min(size) < 1:
+        raise rules.fail(key, '[height, width, 3]')
     stride = 2**deepest
     for side in size[:2]:
         if side % stride:
@@ -54,7 +69,8 @@ def _check_levels(rules: checks.Rules) -> None:
             )
 
 
-def _check_backbone(rules: checks.Rules) -> None:
+def check_backbone(rules: checks.Rules) -> None:
+    """Checks kind and options of the backbone, and the normalisation in it."""
     model, name = rules.config.task.model, _MODEL + 'backbone.'
     kind = model.backbone.type
     if kind is None:
@@ -140,13 +156,11 @@ def _check_losses(rules: checks.Rules) -> None:
         )
 
 
-def _check_restored_modules(rules: checks.Rules) -> None:
+def check_restored_modules(rules: checks.Rules, allowed: Sequence[str]) -> None:
     """Model Garden takes any list, and loads nothing when no name in it is one it knows."""
     key = 'task.init_checkpoint_modules'
     modules = rules.value(key)
     names = [modules] if isinstance(modules, str) else list(modules)
-    identity = rules.config.task.model.decoder.type == 'identity'
-    allowed = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
     if not names:
         raise rules.fail(key, f"'all', or a list of {', '.join(allowed)}; nothing would be restored")
     if names == ['all']:
