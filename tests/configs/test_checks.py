@@ -133,6 +133,12 @@ def _our_config_classes():
     ]
 
 
+def _new_fields(cls):
+    """Fields that the class adds to its parents'."""
+    inherited = {name for parent in cls.__mro__[1:] for name in vars(parent).get('__annotations__', {})}
+    return sorted(set(vars(cls).get('__annotations__', {})) - inherited)
+
+
 @pytest.mark.parametrize('cls', _our_config_classes(), ids=lambda cls: cls.__name__)
 def test_every_field_is_annotated_documented_and_of_its_type(cls):
     # Model Garden's RandomErasing.trials has no annotation and so cannot be set.
@@ -143,10 +149,8 @@ def test_every_field_is_annotated_documented_and_of_its_type(cls):
         if not name.startswith('_') and not callable(value) and not isinstance(value, property)
     }
     assert plain <= fields
-    own = set(vars(cls).get('__annotations__', {}))
     # A default that only differs from the parent's needs no second sentence.
-    inherited = {name for parent in cls.__mro__[1:] for name in vars(parent).get('__annotations__', {})}
-    for name in own - inherited:
+    for name in _new_fields(cls):
         assert f'{name}: ' in cls.__doc__, f'{cls.__name__}.{name} has no sentence'
     checks.check_types(cls(), checks.Where())
 
@@ -173,7 +177,7 @@ def test_every_field_of_ours_is_read_somewhere():
     unread = {
         f'{cls.__name__}.{name}'
         for cls in _our_config_classes()
-        for name in vars(cls).get('__annotations__', {})
+        for name in _new_fields(cls)
         if name not in read
     }
     assert unread == set()
