@@ -8,6 +8,7 @@ from official.vision.ops import box_ops
 
 from official_rethink.augment import pipeline, policies
 from official_rethink.configs import types
+from official_rethink.dataloaders import decoder
 
 PADDING = -1
 
@@ -32,6 +33,10 @@ class DetectionParser:
         self._score_threshold = (
             params.score_threshold if isinstance(params, types.PseudoDataConfig) else 0.0
         )
+
+    def decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reads a serialized record."""
+        return decoder.RecordDecoder().decode(record)
 
     def kept(self, decoded: dict[str, tf.Tensor]) -> tf.Tensor:
         """Which objects train: not a crowd, and scored at or over the threshold; bool [N]."""

@@ -1,7 +1,7 @@
 """From shards to batches, the same examples for the same seed and step, also after a restart."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 from official.core import input_reader
@@ -12,6 +12,19 @@ from official_rethink.dataloaders import decoder, detection
 
 _SHUFFLE_SALT = 0x5EED
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
+
+
+class Parser(Protocol):
+    """What a task family does with a record: all tensors it returns have static shapes."""
+
+    def decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reads a serialized record."""
+
+    def train(self, decoded: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
+        """Makes an augmented example, a function of record and seed alone."""
+
+    def evaluate(self, decoded: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, Any]]:
+        """Makes an example of a record alone."""
 
 
 class _ShardReader(input_reader.InputReader):
@@ -39,7 +52,7 @@ def _read_shards(split_file: str) -> Callable[[Any], tf.data.Dataset]:
 
 def _train_dataset(
     dataset: tf.data.Dataset,
-    parser: detection.DetectionParser,
+    parser: Any,
     params: types.DataConfig,
     seed: int,
     first_step: int,
@@ -48,7 +61,7 @@ def _train_dataset(
     """Augments and batches; example i of the stream always gets the augmentation of (seed, i)."""
     pipelines = input_context.num_input_pipelines if input_context else 1
     pipeline_id = input_context.input_pipeline_id if input_context else 0
-    decode = decoder.RecordDecoder().decode
+    decode = parser.decode
     salt = seed * 1_000_003 + pipeline_id
 
     def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
@@ -72,8 +85,9 @@ def read(
     seed: int = 0,
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
+    parser: Parser | None = None,
 ) -> tf.data.Dataset:
-    """Reads detection batches.
+    """Reads batches.
 
     Args:
         params: where the data is and what is done to it.
@@ -81,16 +95,17 @@ def read(
         seed: fixes the order of examples and their augmentation.
         first_step: steps a run has behind it; the stream starts after their examples.
         input_context: which part of a distributed batch is wanted.
+        parser: makes examples of records; a `detection.DetectionParser` if None.
 
     Returns:
-        Batches of (images uint8 [B, H, W, 3], labels) as `detection.DetectionParser` makes them.
+        Batches of what the parser makes, such as (images uint8 [B, H, W, 3], labels).
 
     Raises:
         UserError: no shard matches `input_path`, or the split file is missing or empty.
     """
     if not params.input_path:
         raise errors.UserError("input_path is ''; name the shards, for example data/train*.")
-    parser = detection.DetectionParser(params, output_size)
+    parser = parser or detection.DetectionParser(params, output_size)
     params = params.replace(seed=seed ^ _SHUFFLE_SALT)
 
     def batch(dataset: tf.data.Dataset, context: tf.distribute.InputContext | None) -> tf.data.Dataset:
@@ -98,7 +113,7 @@ def read(
             shuffled = dataset.shuffle(params.shuffle_buffer_size, seed=params.seed)
             return _train_dataset(shuffled, parser, params, seed, first_step, context)
         size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
-        decode = decoder.RecordDecoder().decode
+        decode = parser.decode
         parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
         return parsed.batch(size, drop_remainder=params.drop_remainder)
 

@@ -64,8 +64,8 @@ def evaluate_checkpoint(
         model: its model; its weights are replaced.
         checkpoint: folder or prefix.
         data: what it is measured on.
-        output: path of the JSON to write; the first images' detections are written beside it, under the
-            same name with '_detections.json', as a list in the order of the shards.
+        output: path of the JSON to write; of a detector the first images' detections are written beside it,
+            under the same name with '_detections.json', as a list in the order of the shards.
 
     Returns:
         {'checkpoint', 'step', 'data', 'metrics'}.
@@ -78,15 +78,18 @@ def evaluate_checkpoint(
         if len(shown) < GALLERY_IMAGES:
             shown.append({'image_id': image_id, **{name: value.tolist() for name, value in detections.items()}})
 
-    task.detection_listener = listen
+    detects = hasattr(task, 'detection_listener')
+    if detects:
+        task.detection_listener = listen
     metrics = evaluate(strategy, task, model, data)
-    task.detection_listener = None
     result = {
         'checkpoint': os.path.basename(prefix),
         'step': checkpoint_step(prefix),
         'data': data.input_path,
         'metrics': {name: float(value) for name, value in metrics.items()},
     }
-    files.write_json(output.removesuffix('.json') + '_detections.json', shown)
+    if detects:
+        task.detection_listener = None
+        files.write_json(output.removesuffix('.json') + '_detections.json', shown)
     files.write_json(output, result)
     return result

@@ -47,12 +47,30 @@ class RunLog:
     kept on a restart, so that the record tells of the steps that made the weights.
     """
 
-    def __init__(self, model_dir: str, total_steps: int, images_per_step: int, pixels_per_image: int, name: str = ''):
-        """Args: the run's folder, length in steps, images a step, pixels an image, name for the screen."""
+    def __init__(
+        self,
+        model_dir: str,
+        total_steps: int,
+        images_per_step: int,
+        pixels_per_image: int,
+        name: str = '',
+        headline: str = 'AP',
+    ):
+        """Starts a record.
+
+        Args:
+            model_dir: the run's folder.
+            total_steps: its length.
+            images_per_step: examples a step.
+            pixels_per_image: of the network's input.
+            name: for the screen; the folder's if ''.
+            headline: the metric that an evaluation shows on the screen, in per cent.
+        """
         self._model_dir = model_dir
         self._total_steps = total_steps
         self._images_per_step = images_per_step
         self._pixels_per_image = pixels_per_image
+        self._headline = headline
         self._name = name or os.path.basename(model_dir.rstrip('/'))
         self._live = sys.stderr.isatty()
         self.entries: list[dict[str, Any]] = []
@@ -103,9 +121,9 @@ class RunLog:
         """Logs an evaluation and brings cost.json up to date."""
         entry = self._append('validation', step, logs)
         files.write_json(os.path.join(self._model_dir, COST), self.cost())
-        ap = entry['metrics'].get('AP')
+        value = entry['metrics'].get(self._headline)
         text = f'{self._name}: step {step}/{self._total_steps}'
-        text += f', AP {100 * ap:.1f}' if ap is not None else ''
+        text += f', {self._headline} {100 * value:.1f}' if value is not None else ''
         sys.stderr.write(('\r\x1b[K' if self._live else '') + text + '\n')
         sys.stderr.flush()
 

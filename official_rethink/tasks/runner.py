@@ -221,14 +221,18 @@ def run(
     data = params.task
     images = data.train_data.global_batch_size
     images += data.pseudo_data.global_batch_size if hasattr(data, 'pseudo_data') else 0
-    log = run_log.RunLog(model_dir, params.trainer.train_steps, images, _pixels(params))
+    # A contrastive task shows the network several views of an image.
+    pixels = _pixels(params) * getattr(task, 'views', 1)
+    trainer = params.trainer
+    headline = trainer.best_checkpoint_eval_metric if trainer.best_checkpoint_metric_comp == 'higher' else 'AP'
+    log = run_log.RunLog(model_dir, trainer.train_steps, images, pixels, headline=headline)
     runner = Runner(
         log=log, distribution_strategy=strategy, task=task, mode=mode, params=params, model_dir=model_dir
     )
     model, _ = runner.run()
-    if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
+    if mode != 'train_and_eval' or not trainer.best_checkpoint_export_subdir:
         return None
-    best = os.path.join(model_dir, params.trainer.best_checkpoint_export_subdir)
+    best = os.path.join(model_dir, trainer.best_checkpoint_export_subdir)
     test = data.test_data if data.test_data.input_path else data.validation_data
     return evaluate.evaluate_checkpoint(
         strategy, task, model, restore.find_checkpoint(best), test, os.path.join(model_dir, TEST)
