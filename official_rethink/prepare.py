@@ -1,9 +1,10 @@
 """Step 1: images and annotations become shards; label fractions become split files.
 
-python -m official_rethink.prepare coco    a COCO json and its images
-python -m official_rethink.prepare images  a folder of images without labels
-python -m official_rethink.prepare scenes  the built-in scenes, drawn from a seed
-python -m official_rethink.prepare split   label fractions of a prepared set
+python -m official_rethink.prepare coco      a COCO json and its images
+python -m official_rethink.prepare imagenet  images of one class each: a folder a class, or ImageNet's tar files
+python -m official_rethink.prepare images    a folder of images without labels
+python -m official_rethink.prepare scenes    the built-in scenes, drawn from a seed
+python -m official_rethink.prepare split     label fractions of a prepared set
 """
 
 import argparse
@@ -14,19 +15,20 @@ from typing import Any
 
 from official_rethink.common import entry_point, errors
 
-_COMMANDS = ('coco', 'images', 'scenes', 'split')
+_COMMANDS = ('coco', 'imagenet', 'images', 'scenes', 'split')
 _MAX_PROCESSES = 8
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one of the four commands."""
+    """Runs one of the commands."""
     if argv and not argv[0].startswith('-') and argv[0] not in _COMMANDS:
         raise errors.unknown_name('command', argv[0], _COMMANDS, where='prepare')
     args = _parser(argv).parse_args(list(argv))
     if not args.command:
         allowed = ', '.join(_COMMANDS)
         raise errors.UserError(f'prepare: a command is missing; allowed: {allowed}. See prepare --help.')
-    {'coco': _coco, 'images': _images, 'scenes': _scenes, 'split': _split}[args.command](args)
+    commands = {'coco': _coco, 'imagenet': _imagenet, 'images': _images, 'scenes': _scenes, 'split': _split}
+    commands[args.command](args)
     return 0
 
 
@@ -38,6 +40,17 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     coco.add_argument('--images', required=True, help='the folder that its file names start from')
     coco.add_argument('--include_masks', action='store_true', help='store instance masks too')
     _add_writing(coco, 'train')
+    single = commands.add_parser(
+        'imagenet',
+        help="images of one class each: a folder a class, or ImageNet's tar files",
+        description='Converts images of one class each; class ids run from 1, in the order of the folders.',
+    )
+    single.add_argument('--images', required=True, help='folder with a folder a class, or ILSVRC2012_img_train.tar')
+    single.add_argument(
+        '--classes', default='', help="numbers the classes as a prepared set's description does, or a text, one a line"
+    )
+    single.add_argument('--labels', default='', help='class of each image, where no folder tells: "image class" a line')
+    _add_writing(single, 'train')
     folder = commands.add_parser('images', help='a folder of images', description='Converts images.')
     folder.add_argument('--images', required=True, help='the folder, with those below it')
     _add_writing(folder, 'unlabelled')
@@ -102,6 +115,31 @@ def _coco(args: argparse.Namespace) -> None:
             make=coco.make(args.include_masks),
             num_shards=args.num_shards,
             processes=_processes(args, len(dataset.items)),
+            inputs_hash=inputs_hash,
+            found=found,
+            overwrite=args.overwrite,
+        )
+    _print(description, args)
+
+
+def _imagenet(args: argparse.Namespace) -> None:
+    from official_rethink.data import imagenet, problems, shards
+
+    source = imagenet.open_source(args.images, args.classes, args.labels)
+    inputs_hash = imagenet.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is None:
+        imagenet.check_neighbours(source.categories, args.output_dir, args.split)
+        found = problems.ProblemList(args.on_error)
+        description = shards.write(
+            imagenet.items(source, found),
+            args.output_dir,
+            args.split,
+            source.categories,
+            make=imagenet.make,
+            total=source.total,
+            num_shards=args.num_shards or source.shards(),
+            processes=_processes(args, source.total or 0),
             inputs_hash=inputs_hash,
             found=found,
             overwrite=args.overwrite,

@@ -50,7 +50,8 @@ class Record:
         annotations: the labelled instances; empty for an unlabelled image.
         pseudo: the labels come from a teacher.
         label_map_png: PNG whose values are class ids; 0 is background, 255 is ignored.
-        class_label: the image's one class, for classification.
+        class_label: the image's one class, for classification, from 1.
+        class_probabilities: of a pseudo label, a teacher's probability of each class, class 1 first.
     """
 
     source_id: str
@@ -63,6 +64,7 @@ class Record:
     pseudo: bool = False
     label_map_png: bytes | None = None
     class_label: int | None = None
+    class_probabilities: Sequence[float] | None = None
 
 
 def numeric_id(identifier: str | int) -> str:
@@ -109,6 +111,8 @@ def _image_values(record: Record) -> dict[str, list[Any]]:
         values['image/segmentation/class/encoded'] = [record.label_map_png]
     if record.class_label is not None:
         values['image/class/label'] = [int(record.class_label)]
+    if record.class_probabilities is not None:
+        values['image/class/probabilities'] = [float(value) for value in record.class_probabilities]
     return values
 
 
@@ -180,6 +184,7 @@ def from_example(serialized: bytes) -> Record:
         pseudo=bool(one('image/pseudo', 0)),
         label_map_png=one('image/segmentation/class/encoded'),
         class_label=None if class_label is None else int(class_label),
+        class_probabilities=list(values('image/class/probabilities')) or None,
     )
 
 
