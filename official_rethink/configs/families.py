@@ -17,10 +17,13 @@ class Family:
         check: checks the values that only this family has, its model's and its losses'.
         metrics: of a task's config, the numbers its evaluation reports -> whether higher or lower is better. A
             best checkpoint is chosen by one of them; a name that ends in '/' stands for all that begin so.
+        background: `num_classes` counts a class 0 for what is none of the classes, whose ids start from 1; else
+            it is the number of classes.
     """
 
     check: Callable[[checks.Rules], None]
     metrics: Callable[[Any], Mapping[str, str]]
+    background: bool = True
 
 
 _FAMILIES: dict[type, Family] = {}

@@ -39,6 +39,11 @@ def _learning_rate_config(schedule: types.Schedule, batch_size: int, steps: int)
         return {'type': 'cosine', 'cosine': {'initial_learning_rate': rate, 'decay_steps': steps}}
     if schedule.decay == 'constant':
         return {'type': 'constant', 'constant': {'learning_rate': rate}}
+    if schedule.decay == 'exponential':
+        every = max(1, round((schedule.base_decay_steps or 0) * schedule.base_batch_size / batch_size))
+        factor = schedule.stepwise_factor
+        stairs = {'initial_learning_rate': rate, 'decay_steps': every, 'decay_rate': factor, 'staircase': True}
+        return {'type': 'exponential', 'exponential': stairs}
     drops = schedule.stepwise_boundaries
     return {
         'type': 'stepwise',

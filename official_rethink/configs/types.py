@@ -43,16 +43,13 @@ class Augmentation(hyperparams.Config):
 
 
 @dataclasses.dataclass
-class DataConfig(cfg.DataConfig):
-    """Human-labelled examples: where they are and how they are read.
+class ShardData(cfg.DataConfig):
+    """Examples of any kind: where they are and in what order they are read.
 
     Attributes:
         input_path: shard pattern, or several separated by commas.
         split_file: a label fraction made by `prepare split`; '' reads every image.
         global_batch_size: examples a step over all replicas.
-        augmentation: what training does to the images; evaluation never augments.
-        max_num_instances: instances an example is padded or cut to.
-        skip_crowd: leave crowd annotations out in training, as the reference does.
         deterministic: keep the order of examples a function of the seed alone, which resuming relies on.
         shuffle_buffer_size: examples (still encoded) that are held to shuffle from.
     """
@@ -61,12 +58,45 @@ class DataConfig(cfg.DataConfig):
     split_file: str = ''
     global_batch_size: int = 0
     is_training: bool = False
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
-    max_num_instances: int = 100
-    skip_crowd: bool = True
     deterministic: bool | None = True
     shuffle_buffer_size: int = 10_000
     drop_remainder: bool = True
+
+
+@dataclasses.dataclass
+class ShardDataConfig(cfg.DataConfig):
+    """Examples of any kind: where they are and how they are read.
+
+    Attributes:
+        input_path: shard pattern, or several separated by commas.
+        split_file: a label fraction made by `prepare split`; '' reads every image.
+        global_batch_size: examples a step over all replicas.
+        deterministic: keep the order of examples a function of the seed alone, which resuming relies on.
+        shuffle_buffer_size: examples (still encoded) that are held to shuffle from.
+    """
+
+    input_path: str = ''
+    split_file: str = ''
+    global_batch_size: int = 0
+    is_training: bool = False
+    deterministic: bool | None = True
+    shuffle_buffer_size: int = 10_000
+    drop_remainder: bool = True
+
+
+@dataclasses.dataclass
+class DataConfig(ShardDataConfig):
+    """Human-labelled examples of detection.
+
+    Attributes:
+        augmentation: what training does to the images; evaluation never augments.
+        max_num_instances: instances an example is padded or cut to.
+        skip_crowd: leave crowd annotations out in training, as the reference does.
+    """
+
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    max_num_instances: int = 100
+    skip_crowd: bool = True
 
 
 @dataclasses.dataclass
@@ -103,9 +133,10 @@ class Schedule(hyperparams.Config):
         base_learning_rate: learning rate after warm-up.
         base_warmup_steps: steps of linear warm-up.
         warmup_factor: the warm-up starts at this share of the learning rate.
-        decay: 'cosine' to zero, 'stepwise' or 'constant'.
+        decay: 'cosine' to zero, 'stepwise', 'exponential' (in stairs) or 'constant'.
         stepwise_boundaries: shares of the whole length, in (0, 1), at which the rate drops.
-        stepwise_factor: what the rate is multiplied with at each drop.
+        stepwise_factor: what the rate is multiplied with at each drop, of stepwise and exponential decay.
+        base_decay_steps: steps between the drops of exponential decay, which start with the run.
         evaluations: how often a run is evaluated, evenly spaced, the last at its end.
     """
 
@@ -119,6 +150,7 @@ class Schedule(hyperparams.Config):
     decay: str = 'cosine'
     stepwise_boundaries: list[float] = dataclasses.field(default_factory=list)
     stepwise_factor: float = 0.1
+    base_decay_steps: int | None = None
     evaluations: int = 20
 
 

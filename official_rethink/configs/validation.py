@@ -29,15 +29,18 @@ def validate_schedule(params: Any, sources: Mapping[str, str] | None = None) -> 
     name, schedule = 'trainer.schedule.', params.trainer.schedule
     lengths = ('base_batch_size', 'base_train_steps', 'train_epochs', 'train_examples')
     rules.positive(*(name + key for key in lengths))
-    rules.positive(name + 'base_learning_rate', name + 'evaluations', name + 'stepwise_factor')
+    rates = ('base_learning_rate', 'evaluations', 'stepwise_factor', 'base_decay_steps')
+    rules.positive(*(name + key for key in rates))
     rules.at_least(0, name + 'base_warmup_steps', *(f'trainer.{key}' for key in _INTERVALS))
     rules.share(name + 'warmup_factor')
-    rules.choice(name + 'decay', ('cosine', 'stepwise', 'constant'))
+    rules.choice(name + 'decay', ('cosine', 'stepwise', 'exponential', 'constant'))
     drops = schedule.stepwise_boundaries
     if any(not 0 < drop < 1 for drop in drops) or list(drops) != sorted(set(drops)):
         raise rules.fail(
             name + 'stepwise_boundaries', 'increasing shares of the length, each over 0 and under 1'
         )
+    if schedule.decay == 'exponential' and schedule.base_decay_steps is None:
+        raise rules.clash(name + 'decay', name + 'base_decay_steps', 'it needs the steps between two drops')
     if schedule.decay == 'stepwise' and not drops:
         raise rules.clash(
             name + 'decay',

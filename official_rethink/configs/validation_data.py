@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from official_rethink.augment import policies
 from official_rethink.common import errors, files
-from official_rethink.configs import checks, types
+from official_rethink.configs import checks, families, types
 from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
@@ -29,11 +29,13 @@ def check(rules: checks.Rules) -> None:
         _check_part(rules, part)
     if 'pseudo_data' in parts(task):
         rules.share('task.pseudo_data.score_threshold')
-        rules.at_least(1, 'task.pseudo_data.abort_after_empty_steps')
         rules.at_least(0, 'task.balance.alpha')
         rules.below_one('task.balance.decay')
+        if 'abort_after_empty_steps' in checks.fields(task.pseudo_data):
+            rules.at_least(1, 'task.pseudo_data.abort_after_empty_steps')
         keys = [f'task.{part}.max_num_instances' for part in _TRAINING]
-        if rules.value(keys[0]) != rules.value(keys[1]):
+        detects = 'max_num_instances' in checks.fields(task.pseudo_data)
+        if detects and rules.value(keys[0]) != rules.value(keys[1]):
             raise rules.clash(keys[1], keys[0], 'their examples share a batch, so the two have to be equal')
 
 
@@ -52,7 +54,7 @@ def _check_part(rules: checks.Rules, part: str) -> None:
     fields = checks.fields(data)
     counts = ('max_num_instances', 'shuffle_buffer_size', 'cycle_length')
     rules.at_least(1, *(name + key for key in counts if key in fields))
-    if 'augmentation' in fields:
+    if 'augmentation' in fields and isinstance(data.augmentation, types.Augmentation):
         _check_augmentation(rules, name, data.augmentation)
 
 
@@ -86,6 +88,8 @@ def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None
     for part, descriptions in found.items():
         for path, description in descriptions.items():
             _check_classes(rules, part, path, description)
+            if not families.of(task).background and part != 'pseudo_data':
+                _check_class_labels(part, path)
     labelled = _check_split(rules, found['train_data'])
     for part in ('validation_data', 'test_data'):
         if part in found:
@@ -136,11 +140,21 @@ def _check_classes(rules: checks.Rules, part: str, path: str, description: Mappi
     if 'num_classes' not in checks.fields(rules.config.task.model):
         return  # its labels are not used
     num_classes = rules.value('task.model.num_classes')
-    if ids and max(ids) >= num_classes:
+    least = max(ids, default=0) + families.of(rules.config.task).background
+    if ids and num_classes < least:
         place = rules.where('task.model.num_classes')
         raise errors.UserError(
             f'task.model.num_classes is {num_classes} (set in {place}), but the data of task.{part} '
-            f"('{path}') has class ids up to {max(ids)}; set it to {max(ids) + 1}."
+            f"('{path}') has class ids up to {max(ids)}; set it to {least}."
+        )
+
+
+def _check_class_labels(part: str, path: str) -> None:
+    record = next(shards.read(path))
+    if record.class_label is None:
+        raise errors.UserError(
+            f"the images of task.{part} ('{path}') have no class of their own; make a set for classification with "
+            '`prepare imagenet`, or `prepare scenes --kind=classification`.'
         )
 
 

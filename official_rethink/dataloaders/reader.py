@@ -1,6 +1,6 @@
 """From shards to batches, the same examples for the same seed and step, also after a restart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -11,7 +11,12 @@ from official_rethink.configs import types
 from official_rethink.dataloaders import decoder, detection
 
 _SHUFFLE_SALT = 0x5EED
+# So that equal positions of two streams of a run are augmented differently.
+PSEUDO_SALT = 500_009
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
+
+
+Mix = Callable[[tf.Tensor, dict[str, Any], tf.Tensor], tuple[tf.Tensor, dict[str, Any]]]
 
 
 class Parser(Protocol):
@@ -35,28 +40,38 @@ class _ShardReader(input_reader.InputReader):
         return sorted(path for path in super().get_files(input_path) if not path.endswith(_NO_SHARDS))
 
 
-def _read_shards(split_file: str) -> Callable[[Any], tf.data.Dataset]:
-    """Returns a reader of serialized records that keeps a split's images alone."""
-    if not split_file:
-        return tf.data.TFRecordDataset
-    image_ids = [str(image_id) for image_id in files.read_json(split_file)['image_ids']]
-    if not image_ids:
-        raise errors.UserError(f"task.train_data.split_file '{split_file}' names no image.")
+def _read_shards(split_file: str, copies: Mapping[str, int] | None) -> Callable[[Any], tf.data.Dataset]:
+    """Returns a reader of serialized records that gives each image as often as it should occur."""
+    if copies is None:
+        if not split_file:
+            return tf.data.TFRecordDataset
+        image_ids = [str(image_id) for image_id in files.read_json(split_file)['image_ids']]
+        if not image_ids:
+            raise errors.UserError(f"task.train_data.split_file '{split_file}' names no image.")
+        copies = dict.fromkeys(image_ids, 1)
     table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(image_ids, tf.ones([len(image_ids)], tf.int64)), 0
+        tf.lookup.KeyValueTensorInitializer(list(copies), tf.constant(list(copies.values()), tf.int64)), 0
     )
-    return lambda paths: tf.data.TFRecordDataset(paths).filter(
-        lambda record: table.lookup(decoder.source_id(record)) > 0
-    )
+
+    def wanted(record: tf.Tensor) -> tf.Tensor:
+        return table.lookup(decoder.source_id(record))
+
+    def repeated(record: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(record).repeat(wanted(record))
+
+    if max(copies.values()) == 1:
+        return lambda paths: tf.data.TFRecordDataset(paths).filter(lambda record: wanted(record) > 0)
+    return lambda paths: tf.data.TFRecordDataset(paths).flat_map(repeated)
 
 
 def _train_dataset(
     dataset: tf.data.Dataset,
     parser: Any,
-    params: types.DataConfig,
+    params: types.ShardData,
     seed: int,
     first_step: int,
     input_context: tf.distribute.InputContext | None,
+    mix: Mix | None,
 ) -> tf.data.Dataset:
     """Augments and batches; example i of the stream always gets the augmentation of (seed, i)."""
     pipelines = input_context.num_input_pipelines if input_context else 1
@@ -73,19 +88,27 @@ def _train_dataset(
     if isinstance(params, types.PseudoDataConfig) and not params.keep_images_without_boxes:
         dataset = dataset.filter(lambda index, record: tf.reduce_any(parser.kept(decode(record))))
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    batch = params.global_batch_size
-    return dataset.batch(
-        input_context.get_per_replica_batch_size(batch) if input_context else batch, drop_remainder=True
-    )
+    size = params.global_batch_size
+    size = input_context.get_per_replica_batch_size(size) if input_context else size
+    dataset = dataset.batch(size, drop_remainder=True)
+    if mix is None:
+        return dataset
+
+    def mixed(index: tf.Tensor, batch: tuple[tf.Tensor, dict[str, Any]]) -> tuple[tf.Tensor, dict[str, Any]]:
+        return mix(*batch, tf.stack([tf.constant(salt, tf.int64), index]))
+
+    return dataset.enumerate(skipped // size).map(mixed, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def read(
-    params: types.DataConfig,
+    params: types.ShardData,
     output_size: tuple[int, int],
     seed: int = 0,
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
     parser: Parser | None = None,
+    copies: Mapping[str, int] | None = None,
+    mix: Mix | None = None,
 ) -> tf.data.Dataset:
     """Reads batches.
 
@@ -96,6 +119,8 @@ def read(
         first_step: steps a run has behind it; the stream starts after their examples.
         input_context: which part of a distributed batch is wanted.
         parser: makes examples of records; a `detection.DetectionParser` if None.
+        copies: how often an image occurs in a pass, by source id; None: once each, if the split has it.
+        mix: of training batches, what joins their examples; gets images, labels and a seed int64 [2].
 
     Returns:
         Batches of what the parser makes, such as (images uint8 [B, H, W, 3], labels).
@@ -111,13 +136,13 @@ def read(
     def batch(dataset: tf.data.Dataset, context: tf.distribute.InputContext | None) -> tf.data.Dataset:
         if params.is_training:
             shuffled = dataset.shuffle(params.shuffle_buffer_size, seed=params.seed)
-            return _train_dataset(shuffled, parser, params, seed, first_step, context)
+            return _train_dataset(shuffled, parser, params, seed, first_step, context, mix)
         size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
         decode = parser.decode
         parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
         return parsed.batch(size, drop_remainder=params.drop_remainder)
 
-    read_shards = _read_shards(params.split_file)
+    read_shards = _read_shards(params.split_file, copies)
     try:
         # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
         # that a restart cannot repeat, so that part is ours.
@@ -140,20 +165,22 @@ def read_joint(
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Reads joint batches: in each replica's part human examples first, then pseudo examples.
+    """Reads joint batches of detection; see `join`. Args: as `read`, for both kinds."""
+    return join(
+        read(human, output_size, seed, first_step, input_context),
+        read(pseudo, output_size, seed + PSEUDO_SALT, first_step, input_context),
+    )
 
-    Args: as `read`, for both kinds.
+
+def join(human: tf.data.Dataset, pseudo: tf.data.Dataset) -> tf.data.Dataset:
+    """Joins two streams into batches with, in each replica's part, human examples first, then pseudo examples.
 
     Returns:
         Batches of (images, labels) whose first axis is human batch size + pseudo batch size.
     """
-    streams = (
-        read(human, output_size, seed, first_step, input_context),
-        # Another seed, so that equal positions of the two streams are augmented differently.
-        read(pseudo, output_size, seed + 500_009, first_step, input_context),
-    )
 
-    def join(left: Any, right: Any) -> Any:
+    def concatenated(left: Any, right: Any) -> Any:
         return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), left, right)
 
-    return tf.data.Dataset.zip(streams).map(join, num_parallel_calls=1, deterministic=True).prefetch(2)
+    streams = tf.data.Dataset.zip((human, pseudo))
+    return streams.map(concatenated, num_parallel_calls=1, deterministic=True).prefetch(2)
