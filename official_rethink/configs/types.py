@@ -64,28 +64,7 @@ class ShardData(cfg.DataConfig):
 
 
 @dataclasses.dataclass
-class ShardDataConfig(cfg.DataConfig):
-    """Examples of any kind: where they are and how they are read.
-
-    Attributes:
-        input_path: shard pattern, or several separated by commas.
-        split_file: a label fraction made by `prepare split`; '' reads every image.
-        global_batch_size: examples a step over all replicas.
-        deterministic: keep the order of examples a function of the seed alone, which resuming relies on.
-        shuffle_buffer_size: examples (still encoded) that are held to shuffle from.
-    """
-
-    input_path: str = ''
-    split_file: str = ''
-    global_batch_size: int = 0
-    is_training: bool = False
-    deterministic: bool | None = True
-    shuffle_buffer_size: int = 10_000
-    drop_remainder: bool = True
-
-
-@dataclasses.dataclass
-class DataConfig(ShardDataConfig):
+class DataConfig(ShardData):
     """Human-labelled examples of detection.
 
     Attributes:

@@ -21,7 +21,7 @@ def checkpoint_step(path: str) -> int:
 
 
 def evaluate(
-    strategy: tf.distribute.Strategy, task: Any, model: tf.keras.Model, data: types.DataConfig
+    strategy: tf.distribute.Strategy, task: Any, model: tf.keras.Model, data: types.ShardData
 ) -> dict[str, float]:
     """Runs the whole data set through the model once.
 
@@ -53,7 +53,7 @@ def evaluate_checkpoint(
     task: Any,
     model: tf.keras.Model,
     checkpoint: str,
-    data: types.DataConfig,
+    data: types.ShardData,
     output: str,
 ) -> dict[str, Any]:
     """Restores a checkpoint, evaluates it and writes what came out.
