@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from official.vision.modeling.backbones import efficientnet, resnet, spinenet, spinenet_mobile
+from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, families, metrics
+from official_rethink.configs import checks, efficientnet, families, metrics
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -15,7 +15,7 @@ _SPINENET_DEEPEST_LEVEL = 7
 _SPINENETS = ('spinenet', 'spinenet_mobile')
 _MODEL_IDS = {
     'resnet': [str(name) for name in resnet.RESNET_SPECS],
-    'efficientnet': list(efficientnet.SCALING_MAP),
+    'efficientnet': list(efficientnet.SCALES),
     'spinenet': list(spinenet.SCALING_MAP),
     'spinenet_mobile': list(spinenet_mobile.SCALING_MAP),
 }

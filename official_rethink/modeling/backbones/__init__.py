@@ -1,0 +1,1 @@
+"""Backbones that Model Garden lacks, or builds otherwise than their originals."""
