@@ -9,6 +9,7 @@ from official_rethink.configs import checks
 RANDOM = 'random'
 AUGMENTATIONS = ('S1', 'S2', 'S3', 'S4')
 STUDENT_STARTS = ('teacher', 'initialization')
+PRETRAINING_KINDS = ('classification', 'simclr', 'alignment')
 _PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 _PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
 
@@ -32,9 +33,15 @@ def validate(config: Any, where: checks.Where) -> None:
     if not 0 < floor < 1:
         raise rules.fail('pseudo_labels.score_floor', 'over 0 and under 1')
     rules.at_least(0, 'pseudo_labels.gallery_images')
-    _validate_budget(config, rules)
     _validate_arms(config, floor, where)
+    _validate_budget(config, rules)
+    _validate_pretraining(config, where)
     _validate_data(config, rules)
+
+
+def most_rounds(arms: Any) -> int:
+    """The most rounds of self-training that an arm has; 1 without any."""
+    return max((arm.self_training_rounds for arm in arms if arm.self_training), default=1)
 
 
 def _validate_budget(config: Any, rules: checks.Rules) -> None:
@@ -46,11 +53,11 @@ def _validate_budget(config: Any, rules: checks.Rules) -> None:
             'budget.validation_interval',
             f'at most {shortest}, the shortest training, so that each has a best checkpoint',
         )
-    total = budget.teacher_steps + budget.student_steps
+    total = budget.teacher_steps + most_rounds(config.arms) * budget.student_steps
     if budget.supervised_steps != 0 and budget.supervised_steps < total:
         raise rules.fail(
             'budget.supervised_steps',
-            f'0, or at least {total}, teacher_steps + student_steps, or the supervised arms get less',
+            f'0, or at least {total}, teacher_steps + student_steps of every round, or the supervised arms get less',
         )
 
 
@@ -90,19 +97,68 @@ def _validate_arm(arm: Any, prefix: str, floor: float, where: checks.Where) -> N
             'score_threshold',
             f'from pseudo_labels.score_floor, {floor}, to 1, since detections under the floor are not stored',
         )
+    if arm.self_training_rounds < 1:
+        raise fail('self_training_rounds', '1 or more')
+    if arm.self_training_rounds > 1 and not arm.self_training:
+        raise fail('self_training_rounds', '1 where self_training is false')
     if not arm.initialization:
         raise fail('initialization', "'random' or the path of a checkpoint")
+    if arm.pretraining and arm.initialization != RANDOM:
+        raise fail('initialization', f"'random' where pretraining is set, which is {arm.pretraining!r}")
     if not arm.initialization_modules:
         raise fail('initialization_modules', 'at least one module')
 
 
+def _validate_pretraining(config: Any, where: checks.Where) -> None:
+    names: list[str] = []
+    for index, item in enumerate(config.pretraining):
+
+        def fail(name: str, allowed: str, item: Any = item, index: int = index) -> errors.UserError:
+            key = f'pretraining[{index}].{name}'
+            return errors.bad_value(key, getattr(item, name), allowed, where(key))
+
+        if not _PLAIN.fullmatch(item.name) or item.name == RANDOM:
+            raise fail('name', f"{_PLAIN_WORDS}; not 'random'")
+        if item.name in names:
+            raise fail('name', f'a name no other has; pretraining[{names.index(item.name)}] has it')
+        if item.kind not in PRETRAINING_KINDS:
+            key = f'pretraining[{index}].kind'
+            raise errors.unknown_name(key, item.kind, PRETRAINING_KINDS, where(key))
+        if item.steps < 1:
+            raise fail('steps', '1 or more')
+        if not 0 <= item.validation_interval <= item.steps:
+            raise fail('validation_interval', f'from 0 to its steps, {item.steps}')
+        if item.seed < 0:
+            raise fail('seed', '0 or more')
+        if not item.modules:
+            raise fail('modules', 'at least one module')
+        names.append(item.name)
+    for index, arm in enumerate(config.arms):
+        if arm.pretraining and arm.pretraining not in names:
+            key = f'arms[{index}].pretraining'
+            raise errors.unknown_name(f"{key} of arm '{arm.name}'", arm.pretraining, names, where(key))
+
+
+def needed_sets(config: Any) -> list[str]:
+    """Names of the data sets beyond the labelled, unlabelled, validation and test images that arms need."""
+    kinds = {item.kind for item in config.used_pretraining()}
+    sets = []
+    if any(arm.joint for arm in config.arms) or kinds & {'classification', 'simclr'}:
+        sets += ['classification', 'classification_validation']
+    if 'alignment' in kinds:
+        sets += ['alignment', 'alignment_validation']
+    return sets
+
+
 def _validate_data(config: Any, rules: checks.Rules) -> None:
     data = config.data
+    extra = ('classification', 'classification_validation', 'alignment', 'alignment_validation')
     if not data.labelled:
-        for name in ('unlabelled', 'validation', 'test'):
+        for name in ('unlabelled', 'validation', 'test', *extra):
             if getattr(data, name):
                 raise rules.fail(f'data.{name}', "'' while data.labelled is ''")
-        sizes = ('num_labelled', 'num_unlabelled', 'num_validation', 'num_test', 'num_classes', 'size')
+        sizes = ['num_labelled', 'num_unlabelled', 'num_validation', 'num_test', 'num_classes', 'size']
+        sizes += ['num_classification', 'num_classification_validation']
         rules.at_least(1, *(f'data.scenes.{name}' for name in sizes))
         rules.at_least(0, 'data.scenes.seed')
         rules.share('data.scenes.difficulty')
@@ -111,3 +167,8 @@ def _validate_data(config: Any, rules: checks.Rules) -> None:
         raise rules.fail('data.validation', 'a shard pattern, since data.labelled is given')
     if not data.unlabelled and any(arm.self_training for arm in config.arms):
         raise rules.fail('data.unlabelled', 'a shard pattern, since an arm self-trains')
+    kinds = {item.kind for item in config.used_pretraining()}
+    for name in needed_sets(config):
+        optional = name == 'classification_validation' and 'classification' not in kinds
+        if not getattr(data, name) and not optional:
+            raise rules.fail(f'data.{name}', 'a shard pattern, since an arm is joint or starts from a pre-training')

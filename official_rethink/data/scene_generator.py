@@ -7,13 +7,14 @@ import numpy as np
 
 from official_rethink.common import errors
 from official_rethink.data import scene_knobs, scene_render
-from official_rethink.data.scene_objects import DEFAULT_NUM_CLASSES, KINDS
+from official_rethink.data.scene_objects import DEFAULT_NUM_CLASSES, KINDS, MIXED, MIXED_OTHER, PRETRAINING_FAMILIES
 from official_rethink.data.scene_shapes import Family
 
 DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 32, 1024
 MAX_OBJECTS = 40
-KIND_CODES = {'detection': 1, 'classification': 2}
+# The two mixed kinds are one set of images with different labels.
+KIND_CODES = {'detection': 1, 'classification': 2, MIXED: 3, MIXED_OTHER: 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +22,14 @@ class Settings:
     """What a data set of scenes is like; everything but the seed and the number of images.
 
     Attributes:
-        kind: 'detection' (several objects an image) or 'classification' (one, of classes of its own).
+        kind: 'detection' (several objects an image), 'classification' (one, of classes of its own), 'mixed' (as
+            detection, with objects of both sorts of classes, of which detection's are labelled) or 'mixed_other'
+            (the same images, of which the other objects are labelled).
         height: of the images, in pixels.
         width: of the images, in pixels.
         difficulty: in [0, 1]; turns what `scene_knobs.Knobs` lists.
-        num_classes: the first so many families of the kind; None: 8 for detection, 10 for classification.
+        num_classes: the first so many families of the kind; None: 8 for detection, 10 for classification. Of
+            the mixed kinds, how many of detection's families occur.
         min_objects: least number of objects in a detection image, but one that finds no place is left out.
         max_objects: largest number of objects in a detection image.
     """
@@ -39,8 +43,8 @@ class Settings:
     max_objects: int = 8
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise errors.unknown_name('kind of scenes', self.kind, KINDS, where='--kind')
+        if self.kind not in KIND_CODES:
+            raise errors.unknown_name('kind of scenes', self.kind, KIND_CODES, where='--kind')
         for side, value in (('height', self.height), ('width', self.width)):
             if not MIN_SIZE <= value <= MAX_SIZE:
                 raise errors.bad_value(
@@ -50,7 +54,7 @@ class Settings:
             raise errors.bad_value(
                 'difficulty', self.difficulty, 'a number from 0 to 1', where='--difficulty'
             )
-        most = len(KINDS[self.kind])
+        most = len(KINDS[self._counted])
         if self.num_classes is not None and not 1 <= self.num_classes <= most:
             raise errors.bad_value(
                 'num_classes', self.num_classes, f'1 to {most} for {self.kind}', where='--num_classes'
@@ -64,8 +68,22 @@ class Settings:
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """The classes in use; class id i + 1 is family i."""
-        return KINDS[self.kind][: self.num_classes or DEFAULT_NUM_CLASSES[self.kind]]
+        """The classes that are labelled; class id i + 1 is family i."""
+        return PRETRAINING_FAMILIES if self.kind == MIXED_OTHER else self._chosen
+
+    @property
+    def shown(self) -> tuple[Family, ...]:
+        """The families that occur, labelled or not."""
+        return self._chosen + PRETRAINING_FAMILIES if self.kind in (MIXED, MIXED_OTHER) else self._chosen
+
+    @property
+    def _counted(self) -> str:
+        """The kind whose families num_classes counts."""
+        return 'detection' if self.kind in (MIXED, MIXED_OTHER) else self.kind
+
+    @property
+    def _chosen(self) -> tuple[Family, ...]:
+        return KINDS[self._counted][: self.num_classes or DEFAULT_NUM_CLASSES[self._counted]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +115,7 @@ class Scene:
 
 def generate(index: int, seed: int, settings: Settings) -> Scene:
     """Draws image `index` of the data set that `seed` and `settings` name."""
-    families = settings.families
+    families = settings.shown
     rng = np.random.default_rng([seed, index, KIND_CODES[settings.kind], 0])
     knob = scene_knobs.knobs(settings.difficulty)
     first = _balanced_class(index, seed, settings)
@@ -112,12 +130,31 @@ def generate(index: int, seed: int, settings: Settings) -> Scene:
     else:
         wanted = _wanted_objects(rng, first, knob, settings)
     rendered = scene_render.render(rng, settings.height, settings.width, knob, families, wanted)
-    return _scene(rendered, first + 1 if settings.kind == 'classification' else None)
+    scene = _scene(rendered, first + 1 if settings.kind == 'classification' else None)
+    return scene if families == settings.families else _labelled_part(scene, settings)
+
+
+def _labelled_part(scene: Scene, settings: Settings) -> Scene:
+    """Leaves out the labels of objects that the kind does not label; the image stays as it is."""
+    first = settings.shown.index(settings.families[0])
+    classes = scene.classes - first
+    kept = np.flatnonzero((classes >= 1) & (classes <= len(settings.families)))
+    label_map = scene.label_map.astype(np.int32) - first
+    label_map[(label_map < 1) | (label_map > len(settings.families))] = 0
+    return dataclasses.replace(
+        scene,
+        boxes=scene.boxes[kept],
+        classes=classes[kept],
+        masks=scene.masks[kept],
+        label_map=label_map.astype(np.uint8),
+        keypoints=[scene.keypoints[number] for number in kept],
+        visible_shares=scene.visible_shares[kept],
+    )
 
 
 def _balanced_class(index: int, seed: int, settings: Settings) -> int:
     """The family of an image's first object: each block of K images has each of the K families once."""
-    count = len(settings.families)
+    count = len(settings.shown)
     block = np.random.default_rng([seed, index // count, KIND_CODES[settings.kind], 1])
     return int(block.permutation(count)[index % count])
 
@@ -127,7 +164,7 @@ def _wanted_objects(
 ) -> list[tuple[int, float]]:
     """Draws how many objects there are, of which classes and sizes: few and many, small ones more often."""
     count = min(max(settings.min_objects, 1 + int(rng.exponential(2.2))), settings.max_objects)
-    families = [first, *rng.integers(len(settings.families), size=max(count - 1, 0))][:count]
+    families = [first, *rng.integers(len(settings.shown), size=max(count - 1, 0))][:count]
     largest = 0.85 if count < 4 else 0.6
     return [
         (int(family), knob.min_extent * (largest / knob.min_extent) ** (rng.random() ** 1.15))

@@ -113,7 +113,7 @@ def write_scenes(
         )
     inputs = {'scenes': FORMAT, **dataclasses.asdict(settings), 'seed': seed, 'num_images': num_images}
     inputs |= {
-        'num_classes': len(settings.families),
+        'num_classes': len(settings.shown),
         'labelled': labelled,
         'num_shards': num_shards,
         'split': split,
@@ -145,7 +145,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--difficulty', type=float, default=0.5, help='0 (easy) to 1 (hard) (default: 0.5)')
     parser.add_argument(
-        '--kind', default='detection', help='detection, or classification: other classes, one object an image'
+        '--kind',
+        default='detection',
+        help='detection; classification: other classes, one object an image; mixed: objects of both sorts of classes, '
+        "detection's labelled; mixed_other: the same images, the others labelled",
     )
     parser.add_argument(
         '--num_classes',

@@ -5,7 +5,7 @@ import tempfile
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import parse
+from official_rethink.configs import parse, study_validation
 from official_rethink.configs import study as study_config
 from official_rethink.study import outputs, overrides, plan, steps
 
@@ -16,11 +16,11 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     Raises:
         UserError: the first thing that is wrong.
     """
-    for role in ('supervised', 'self_training'):
-        overrides.check_role(role, getattr(config, role))
+    for role in config.roles():
+        overrides.check_role(role, config.role(role))
     _check_checkpoints(config)
-    num_classes, num_unlabelled = _check_own_data(config) if config.data.labelled else (0, 0)
-    made = plan.build(config, num_classes, num_unlabelled, overrides.batches(config))
+    num_classes, num_unlabelled, other = _check_own_data(config) if config.data.labelled else (0, 0, {})
+    made = plan.build(config, num_classes, num_unlabelled, overrides.batches(config), other)
     _check_trainings(config, made)
     return made
 
@@ -39,12 +39,12 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
         path = os.path.join(folder, 'study.yaml')
         seen: list[Any] = []
         for step in made.steps.values():
-            settings = getattr(config, 'self_training' if step.kind == 'student' else 'supervised')
             # Seeds differ in nothing that can be wrong.
             signature = {**(step.config or {}), 'task': {**(step.config or {}).get('task', {}), 'seed': 0}}
-            if not step.trains or signature in seen:
+            if not step.trains or (step.role, signature) in seen:
                 continue
-            seen.append(signature)
+            seen.append((step.role, signature))
+            settings = config.role(step.role)
             with open(path, 'w', encoding='utf-8') as handle:
                 handle.write(outputs.to_yaml(step.filled_config('study') or {}))
             files = [*settings.config_files, path]
@@ -72,8 +72,13 @@ def _check_floor(config: study_config.StudyConfig, params: Any) -> None:
         )
 
 
-def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:
-    """Checks that the user's sets fit together; returns num_classes and the number of unlabelled images."""
+def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int, dict[str, int]]:
+    """Checks that the user's sets fit together.
+
+    Returns:
+        Largest class id plus one; the number of unlabelled images; largest class id of the 'classification'
+        and the 'alignment' images, where arms need them.
+    """
     from official_rethink.data import shards, splits  # noqa: PLC0415  (TensorFlow)
 
     data = config.data
@@ -102,4 +107,30 @@ def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int]:
         for measured in ('validation', 'test'):
             if learnt in found and measured in found:
                 splits.check_disjoint(found[learnt], found[measured], names=(learnt, measured))
-    return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0)
+    other = _check_other_sets(config, found)
+    return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0), other
+
+
+def _check_other_sets(config: study_config.StudyConfig, found: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Checks the sets of joint arms and pre-trainings; returns the largest class id of each kind."""
+    from official_rethink.data import shards, splits  # noqa: PLC0415  (TensorFlow)
+
+    other: dict[str, int] = {}
+    for name in study_validation.needed_sets(config):
+        pattern = getattr(config.data, name)
+        if not pattern:
+            continue
+        try:
+            description = shards.load_description(pattern)
+        except errors.UserError as error:
+            raise errors.UserError(f'data.{name}: {error}') from error
+        kind = name.removesuffix('_validation')
+        largest = max((item['id'] for item in description['categories']), default=0)
+        contrastive = kind == 'classification' and not config.classifies()
+        if not largest and not contrastive:
+            raise errors.UserError(f"data.{name} '{pattern}' has no classes; its images carry no labels.")
+        other[kind] = max(other.get(kind, 0), largest)
+        for measured in ('validation', 'test'):
+            if measured in found and name == kind:
+                splits.check_disjoint(description, found[measured], names=(name, measured))
+    return other

@@ -8,9 +8,6 @@ from official_rethink.study import outputs, runner
 from official_rethink.study.plan import Plan
 from official_rethink.study.steps import Step
 
-# A teacher and a supervised arm differ in length only, so the rate of one holds for the other.
-_SAME_RATE = {'teacher': 'supervised'}
-
 
 @dataclasses.dataclass(frozen=True)
 class Left:
@@ -36,7 +33,8 @@ class Left:
 
 
 def _kind(step: Step) -> str:
-    return _SAME_RATE.get(step.kind, step.kind)
+    # A teacher and a supervised arm of one role differ in length only, so the rate of one holds for the other.
+    return step.role or step.kind
 
 
 def rates(plan: Plan, out: str) -> dict[str, float]:

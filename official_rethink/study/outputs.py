@@ -24,9 +24,28 @@ def result(step: Step, out: str) -> dict[str, Any]:
     path = os.path.join(step.folder(out), 'test.json')
     found = files.read_json(path)
     value = found.get('metrics', {}).get(METRIC) if isinstance(found, dict) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
+    if not _is_number(value):
         raise errors.UserError(f"'{path}' holds no {METRIC}: it was not written by a finished training run.")
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def pretraining_result(step: Step, out: str) -> dict[str, Any]:
+    """The best checkpoint of a pre-training and whatever its kind measures: {"step", "metrics"}."""
+    path = os.path.join(step.folder(out), 'test.json')
+    found = files.read_json(path)
+    metrics = found.get('metrics') if isinstance(found, dict) else None
+    if not isinstance(metrics, dict) or not metrics or not all(map(_is_number, metrics.values())):
+        raise errors.UserError(f"'{path}' holds no numbers: it was not written by a finished training run.")
+    return found
+
+
+def check_pretraining(step: Step, out: str) -> None:
+    """Stops at a pre-training without a result."""
+    pretraining_result(step, out)
 
 
 def cost(step: Step, out: str, seconds: float) -> dict[str, float]:
@@ -97,7 +116,7 @@ def check_teacher(step: Step, out: str) -> None:
     best = f'; its best on the validation images was {max(v for _, v in seen):.4f}' if seen else ''
     raise errors.UserError(
         f'the teacher {step.name} finds nothing: {METRIC} {value:.4f} on the test images after {step.total} '
-        f'steps{best}. Its labels would teach nothing. Raise budget.teacher_steps, give it more labels '
+        f'steps{best}. Its labels would teach nothing. Raise budget.{step.kind}_steps, give it more labels '
         '(label_fraction), or mend its training; its curves are in metrics.jsonl there.'
     )
 

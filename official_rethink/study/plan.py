@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from official_rethink.configs import study as study_config
+from official_rethink.study import data as study_data
 from official_rethink.study import overrides
+from official_rethink.study.data import Data
 from official_rethink.study.steps import Step
-
-_SETS = ('labelled', 'unlabelled', 'validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,8 @@ class ArmRun:
     Attributes:
         arm: the arm.
         seed: the seed.
-        stages: step names in order of running: ('supervised',) or ('teacher', 'label', 'student'), by kind.
+        stages: kind -> step name, in order of running: 'supervised', or 'teacher', 'label', 'student', and
+            'label_2', 'student_2', ... for further rounds; 'pretraining' before them.
     """
 
     arm: study_config.ArmConfig
@@ -30,45 +32,7 @@ class ArmRun:
     @property
     def result_step(self) -> str:
         """Name of the training step whose best checkpoint is the arm's result."""
-        return self.stages['student' if self.arm.self_training else 'supervised']
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Where a study's data lie, once prepared.
-
-    Attributes:
-        labelled: shard pattern; so the other three. `test` is never empty.
-        unlabelled: '' if no arm needs it.
-        validation: see there.
-        test: see there.
-        truth: the unlabelled shards carry labels to measure pseudo labels by.
-        num_classes: largest class id plus one.
-        needs: for each of the four, the steps that prepare it.
-    """
-
-    labelled: str
-    unlabelled: str
-    validation: str
-    test: str
-    truth: bool
-    num_classes: int
-    needs: dict[str, tuple[str, ...]]
-
-    def inputs(self, *sets: str) -> tuple[str, ...]:
-        """Patterns of the named sets that no step of the study makes, with their descriptions."""
-        found: list[str] = []
-        for name in sets:
-            pattern = getattr(self, name)
-            if not self.needs[name]:
-                folder = os.path.dirname(pattern)
-                split = re.split(r'[-*?]', os.path.basename(pattern))[0]
-                found += [pattern, os.path.join(folder, f'{split}.json')]
-        return tuple(found)
-
-    def steps(self, *sets: str) -> tuple[str, ...]:
-        """Names of the steps that prepare the named sets."""
-        return tuple(step for name in sets for step in self.needs[name])
+        return list(self.stages.values())[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,55 +47,17 @@ class Plan:
         """The runs that use the step."""
         return [run for run in self.runs if name in run.stages.values()]
 
-
-def scene_steps(config: study_config.StudyConfig) -> tuple[list[Step], Data]:
-    """The steps that draw the built-in scenes, and where they put them."""
-    scenes = config.data.scenes
-    steps: list[Step] = []
-    needs: dict[str, tuple[str, ...]] = {}
-    for index, name in enumerate(_SETS):
-        count = getattr(scenes, f'num_{name}')
-        arguments = {
-            'output_dir': f'{{out}}/data/{name}',
-            'split': name,
-            'num_images': count,
-            'seed': scenes.seed * len(_SETS) + index,
-            'size': scenes.size,
-            'difficulty': scenes.difficulty,
-            'num_classes': scenes.num_classes,
-        }
-        needs[name] = (f'data/{name}',)
-        steps.append(
-            Step(
-                name=f'data/{name}',
-                kind='scenes',
-                module='official_rethink.prepare',
-                arguments=('scenes', *(f'--{key}={value}' for key, value in arguments.items())),
-                products=(f'{name}.json', f'{name}-*.tfrecord'),
-                total=count,
-                unit='images',
-            )
-        )
-    patterns = {name: f'{{out}}/data/{name}/{name}-*.tfrecord' for name in _SETS}
-    return steps, Data(**patterns, truth=True, num_classes=scenes.num_classes + 1, needs=needs)
-
-
-def own_data(config: study_config.StudyConfig, num_classes: int) -> Data:
-    """Where the user's own shards lie."""
-    data = config.data
-    return Data(
-        labelled=data.labelled,
-        unlabelled=data.unlabelled,
-        validation=data.validation,
-        test=data.test or data.validation,
-        truth=data.unlabelled_truth,
-        num_classes=num_classes,
-        needs={name: () for name in _SETS},
-    )
+    def teaches(self, name: str) -> bool:
+        """Whether pseudo labels are made by what the step trains."""
+        return any(name in step.needs for step in self.steps.values() if step.kind == 'label')
 
 
 def build(
-    config: study_config.StudyConfig, num_classes: int, num_unlabelled: int, batches: dict[str, Any]
+    config: study_config.StudyConfig,
+    num_classes: int,
+    num_unlabelled: int,
+    batches: dict[str, Any],
+    other_classes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Builds the plan.
 
@@ -139,16 +65,15 @@ def build(
         config: the study.
         num_classes: largest class id plus one of the user's own data; ignored for the built-in scenes.
         num_unlabelled: images the teacher labels; likewise.
-        batches: by role, 'supervised' and 'self_training', the batch sizes (`overrides.Batch`).
+        batches: by role, such as 'supervised', the batch sizes (`overrides.Batch`).
+        other_classes: largest class id of the user's 'classification' and 'alignment' sets.
     """
     prepared: list[Step] = []
     if config.data.labelled:
-        data = own_data(config, num_classes)
+        data = study_data.own_data(config, num_classes, other_classes or {})
     else:
-        prepared, data = scene_steps(config)
+        prepared, data = study_data.scene_steps(config)
         num_unlabelled = config.data.scenes.num_unlabelled
-        if not any(arm.self_training for arm in config.arms):
-            prepared = [step for step in prepared if step.name != 'data/unlabelled']
     builder = _Builder(config, data, num_unlabelled, batches)
     for step in prepared:
         builder.add(step)
@@ -173,14 +98,26 @@ class _Builder:
 
     def arm_run(self, arm: study_config.ArmConfig, seed: int) -> ArmRun:
         """Adds what the arm needs for one seed."""
-        budget = self._config.budget
+        stages: dict[str, str] = {}
+        if arm.pretraining:
+            stages['pretraining'] = self._pretraining(self._config.pretraining_of(arm.pretraining))
         if not arm.self_training:
-            name = self._supervised(arm, seed, 'supervised', budget.supervised())
-            return ArmRun(arm, seed, {'supervised': name})
-        teacher = self._supervised(arm, seed, 'teacher', budget.teacher_steps)
-        label = self._label(teacher)
-        student = self._student(arm, seed, teacher, label)
-        return ArmRun(arm, seed, {'teacher': teacher, 'label': label, 'student': student})
+            stages['supervised'] = self._supervised(arm, seed, 'supervised', self._config.supervised_steps())
+            return ArmRun(arm, seed, stages)
+        teacher = stages['teacher'] = self._supervised(arm, seed, 'teacher', self._config.budget.teacher_steps)
+        for number in range(1, arm.self_training_rounds + 1):
+            mark = f'_{number}' if number > 1 else ''
+            label = stages[f'label{mark}'] = self._label(arm, teacher, number)
+            teacher = stages[f'student{mark}'] = self._student(arm, seed, teacher, label, number)
+        return ArmRun(arm, seed, stages)
+
+    def _pretraining(self, item: study_config.PretrainingConfig) -> str:
+        """The one run that all arms and seeds share."""
+        name = f'training/pretraining-{item.name}'
+        role = study_config.PRETRAINING + item.name
+        config = overrides.pretraining(self._data, self._batches[role], item)
+        sets = overrides.pretraining_sets(item)
+        return self._training(role, 'pretraining', name, item.steps, config, sets, (), '')
 
     def _split(self, arm: study_config.ArmConfig, seed: int) -> tuple[str, tuple[str, ...]]:
         """Path of the arm's split file and the step that makes it; nothing for all labels."""
@@ -215,10 +152,11 @@ class _Builder:
         name: str,
         steps: int,
         config: dict[str, Any],
+        sets: tuple[str, ...],
         needs: tuple[str, ...],
         start: str,
     ) -> str:
-        settings = getattr(self._config, role)
+        settings = self._config.role(role)
         arguments = [f'--experiment={settings.experiment}']
         arguments += [f'--config_file={path}' for path in settings.config_files]
         if settings.params_override:
@@ -232,37 +170,48 @@ class _Builder:
                 module='official_rethink.train',
                 arguments=tuple(arguments),
                 config=config,
-                needs=(*self._data.steps('labelled', 'validation', 'test'), *needs),
-                inputs=(
-                    *self._data.inputs('labelled', 'validation', 'test'),
-                    *settings.config_files,
-                    *outside,
-                ),
+                needs=(*self._data.steps(*sets), *needs),
+                inputs=(*self._data.inputs(*sets), *settings.config_files, *outside),
                 products=('best/*.index', 'best/*.data-*'),
                 leaves=('test.json', 'params.yaml'),
                 total=steps,
                 images_per_step=self._batches[role].images,
+                role=role,
             )
         )
 
-    def _common(
-        self, arm: study_config.ArmConfig, seed: int, role: str, steps: int, split: str
-    ) -> dict[str, Any]:
-        return overrides.training(
+    def _common(self, arm: study_config.ArmConfig, seed: int, role: str, steps: int, split: str) -> dict[str, Any]:
+        config = overrides.training(
             self._data, self._batches[role], arm, seed, steps, self._config.budget.validation_interval, split
         )
+        if arm.joint:
+            overrides.read_classification(config, self._data)
+        return config
+
+    def _start(self, config: dict[str, Any], arm: study_config.ArmConfig) -> tuple[str, ...]:
+        """Starts a training as its arm does; returns the steps this needs."""
+        if not arm.pretraining:
+            overrides.start_from_initialization(config, arm)
+            return ()
+        item = self._config.pretraining_of(arm.pretraining)
+        step = self._pretraining(item)
+        overrides.start_from_step(config, step, list(item.modules))
+        return (step,)
 
     def _supervised(self, arm: study_config.ArmConfig, seed: int, kind: str, steps: int) -> str:
         split, split_steps = self._split(arm, seed)
-        config = self._common(arm, seed, 'supervised', steps, split)
-        overrides.start_from_initialization(config, arm)
+        role = _role('supervised', arm)
+        config = self._common(arm, seed, role, steps, split)
+        needs = (*split_steps, *self._start(config, arm))
         name = f'training/{kind}-{_identity(arm)}-seed{seed}'
-        return self._training('supervised', kind, name, steps, config, split_steps, arm.initialization)
+        return self._training(role, kind, name, steps, config, _sets(arm), needs, arm.initialization)
 
-    def _label(self, teacher: str) -> str:
-        name = teacher.replace('training/teacher-', 'pseudo_labels/')
+    def _label(self, arm: study_config.ArmConfig, teacher: str, number: int) -> str:
+        """Labels by the teacher of round `number`, which from the second on is a student."""
+        name = teacher.replace('training/teacher-', 'pseudo_labels/').replace('training/', 'pseudo_labels/')
+        role = _role('supervised' if number == 1 else 'self_training', arm)
         arguments = [
-            f'--experiment={self._config.supervised.experiment}',
+            f'--experiment={self._config.role(role).experiment}',
             f'--config_file={{out}}/{teacher}/params.yaml',
             f'--checkpoint={{out}}/{teacher}/best',
             f'--input={self._data.unlabelled}',
@@ -287,21 +236,35 @@ class _Builder:
             )
         )
 
-    def _student(self, arm: study_config.ArmConfig, seed: int, teacher: str, label: str) -> str:
+    def _student(self, arm: study_config.ArmConfig, seed: int, teacher: str, label: str, number: int) -> str:
         split, split_steps = self._split(arm, seed)
-        steps = self._config.budget.student_steps
-        config = self._common(arm, seed, 'self_training', steps, split)
+        steps, role = self._config.budget.student_steps, _role('self_training', arm)
+        config = self._common(arm, seed, role, steps, split)
         overrides.read_pseudo_labels(config, arm, label)
-        start = ''
+        start, needs = '', (*split_steps, *self._data.steps('unlabelled'), teacher, label)
         if arm.student_init == 'teacher':
-            overrides.start_from_teacher(config, teacher)
+            overrides.start_from_step(config, teacher, 'all')
         else:
-            overrides.start_from_initialization(config, arm)
+            needs += self._start(config, arm)
             start = arm.initialization
         threshold, origin = _number(arm.score_threshold), arm.student_init
-        name = f'training/student-{_identity(arm)}-over{threshold}-from_{origin}-seed{seed}'
-        needs = (*split_steps, *self._data.steps('unlabelled'), teacher, label)
-        return self._training('self_training', 'student', name, steps, config, needs, start)
+        # Arms of one and of several rounds share the rounds they have in common.
+        mark = f'-round{number}' if number > 1 else ''
+        name = f'training/student-{_identity(arm)}-over{threshold}-from_{origin}{mark}-seed{seed}'
+        return self._training(role, 'student', name, steps, config, _sets(arm), needs, start)
+
+
+def _role(name: str, arm: study_config.ArmConfig) -> str:
+    """The role that trains an arm's supervised models ('supervised') or students ('self_training')."""
+    if not arm.joint:
+        return name
+    return 'joint' if name == 'supervised' else 'self_training_joint'
+
+
+def _sets(arm: study_config.ArmConfig) -> tuple[str, ...]:
+    """The data sets every training of an arm reads."""
+    other = ('classification', 'classification_validation') if arm.joint else ()
+    return ('labelled', 'validation', 'test', *other)
 
 
 def _number(value: float) -> str:
@@ -315,4 +278,7 @@ def _identity(arm: study_config.ArmConfig) -> str:
         modules = ','.join(arm.initialization_modules)
         digest = hashlib.sha256(f'{start} {modules}'.encode()).hexdigest()[:6]
         start = re.sub(r'[^A-Za-z0-9.]+', '_', os.path.basename(start.rstrip('/')))[:24] + '_' + digest
-    return f'{start}-{arm.augmentation}-labels{_number(arm.label_fraction)}'
+    if arm.pretraining:
+        start = f'pretraining_{arm.pretraining}'
+    joint = '-joint' if arm.joint else ''
+    return f'{start}-{arm.augmentation}-labels{_number(arm.label_fraction)}{joint}'

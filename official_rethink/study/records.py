@@ -12,7 +12,8 @@ from typing import Any
 import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.configs import study as study_config
-from official_rethink.study import outputs, runner, statistics
+from official_rethink.configs import study_validation
+from official_rethink.study import findings, outputs, runner, statistics
 from official_rethink.study.plan import ArmRun, Plan
 
 _PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
@@ -23,11 +24,14 @@ _CSV_FIELDS = (
     'augmentation',
     'label_fraction',
     'self_training',
+    'joint',
+    'rounds',
     'seed',
     'AP',
     'AP50',
     'AP75',
     *outputs.COST_KEYS,
+    *(f'pretraining_{key}' for key in outputs.COST_KEYS),
 )
 
 
@@ -47,8 +51,9 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
         'metric': outputs.METRIC,
         'baseline': config.baseline,
         'confidence': statistics.CONFIDENCE,
-        'budget': {**config.budget.as_dict(), 'supervised_steps': config.budget.supervised()},
+        'budget': {**config.budget.as_dict(), 'supervised_steps': config.supervised_steps()},
         'arms': arms,
+        'findings': findings.as_records(findings.find(arms)),
         'config': config.as_dict(),
         'config_hash': files.hash_of(config.as_dict()),
         'environment': environment(),
@@ -87,10 +92,13 @@ def _arm(
     values = [seed['value'] for seed in seeds]
     return {
         'name': arm.name,
-        'initialization': arm.initialization,
+        'initialization': arm.pretraining or arm.initialization,
+        'pretraining': config.pretraining_of(arm.pretraining).kind if arm.pretraining else None,
         'augmentation': arm.augmentation,
         'label_fraction': arm.label_fraction,
         'self_training': arm.self_training,
+        'joint': arm.joint,
+        'rounds': arm.self_training_rounds if arm.self_training else 0,
         'score_threshold': arm.score_threshold if arm.self_training else None,
         'student_init': arm.student_init if arm.self_training else None,
         'mean': statistics.mean(values),
@@ -100,15 +108,18 @@ def _arm(
 
 
 def _seed(plan: Plan, run: ArmRun, out: str) -> dict[str, Any]:
-    """One arm with one seed; its cost is that of all its stages, shared or not."""
+    """One arm with one seed; its cost is that of all its stages, shared or not, but of pre-training apart."""
     stages = [_stage(plan, kind, name, out) for kind, name in run.stages.items()]
     best = outputs.result(plan.steps[run.result_step], out)
-    totals = {key: sum(stage['cost'][key] for stage in stages) for key in outputs.COST_KEYS}
+    own = [stage for stage in stages if stage['stage'] != 'pretraining']
+    totals = {key: sum(stage['cost'][key] for stage in own) for key in outputs.COST_KEYS}
+    before: dict[str, float] = next((stage['cost'] for stage in stages if stage['stage'] == 'pretraining'), {})
     return {
         'seed': run.seed,
         'value': float(best['metrics'][outputs.METRIC]),
         'metrics': {name: float(value) for name, value in best['metrics'].items()},
         **{key: round(value, 3) if key == 'seconds' else int(value) for key, value in totals.items()},
+        **{f'pretraining_{key}': before.get(key, 0) for key in outputs.COST_KEYS},
         'stages': stages,
     }
 
@@ -125,7 +136,10 @@ def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
         'shared_with': sorted({run.arm.name for run in plan.sharing(name)}),
         'cost': outputs.cost(step, out, done['seconds']),
     }
-    if step.trains:
+    if kind == 'pretraining':
+        best = outputs.pretraining_result(step, out)
+        stage |= {'best_step': best.get('step'), 'metrics': best['metrics']}
+    elif step.trains:
         best = outputs.result(step, out)
         stage |= {'best_step': best.get('step'), 'value': float(best['metrics'][outputs.METRIC])}
     else:
@@ -139,7 +153,7 @@ def _data(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, A
 
     found: dict[str, Any] = {'built_in_scenes': not config.data.labelled, 'test_is_validation': False}
     found['test_is_validation'] = plan.data.test == plan.data.validation
-    for name in ('labelled', 'unlabelled', 'validation', 'test'):
+    for name in ('labelled', 'unlabelled', 'validation', 'test', *study_validation.needed_sets(config)):
         pattern = getattr(plan.data, name)
         used = pattern and (name != 'unlabelled' or any(arm.self_training for arm in config.arms))
         if not used:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from official_rethink.study import report_material, report_plots, report_tables
+from official_rethink.study import report_budget, report_findings, report_material, report_plots, report_tables
 from official_rethink.study.plan import Plan
 from official_rethink.study.report_material import Material
 from official_rethink.study.report_style import CSS
@@ -22,9 +22,11 @@ def render(results: dict[str, Any], material: Material) -> str:
     """Builds the page from the record and what was gathered beside it."""
     sections = [
         ('results', 'Results', _results(results)),
-        ('budget', 'Budget', _budget(results)),
+        ('findings', "The papers' findings", report_findings.section(results)),
+        ('budget', 'Budget', report_budget.section(results)),
         ('curves', 'Training curves', _curves(results, material)),
         ('labels', 'Labels and augmentation', _against(results)),
+        ('rounds', 'Rounds of self-training', report_tables.rounds_table(results)),
         ('cost', 'Cost', report_tables.cost_table(results)),
         ('pseudo-labels', 'Pseudo labels', _pseudo_labels(results, material)),
         ('pictures', 'Pictures', _pictures(material)),
@@ -66,10 +68,6 @@ def _figure(picture: str, caption: str) -> str:
     return f'<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>' if picture else ''
 
 
-def _paragraph(text: str, style: str = '') -> str:
-    return f'<p class="{style}">{html.escape(text)}</p>' if style else f'<p>{html.escape(text)}</p>'
-
-
 def _results(results: dict[str, Any]) -> str:
     several = len(results['arms'][0]['seeds']) > 1
     plot = report_plots.differences(results) if several else ''  # one dot says what the table says
@@ -85,54 +83,7 @@ def _results(results: dict[str, Any]) -> str:
             ' There was no separate test set: the images that chose each best checkpoint also measured it, '
             'which flatters every arm.'
         )
-    return report_tables.results_table(results) + _figure(plot, caption) + _paragraph(caution, 'note')
-
-
-def _budget(results: dict[str, Any]) -> str:
-    budget = results['budget']
-    teacher, student, supervised = (budget[f'{name}_steps'] for name in ('teacher', 'student', 'supervised'))
-    text = (
-        f'A supervised arm trains for {supervised:,} steps, a self-training arm for {teacher:,} as teacher '
-        f'and {student:,} as student'
-    )
-    text += f', {teacher + student:,} in all. ' if supervised != teacher + student else ': the same number. '
-    text += (
-        f'All are evaluated every {budget["validation_interval"]:,} steps on the validation images, and of '
-        'each run the best checkpoint counts, not the last.'
-    )
-    return _paragraph(text) + _paragraph(_converged(results)) + _paragraph(_images_words(results), 'note')
-
-
-def _converged(results: dict[str, Any]) -> str:
-    """Says whether longer training would still have helped the supervised arms."""
-    late = []
-    for arm in results['arms']:
-        for seed in arm['seeds']:
-            last = seed['stages'][-1]
-            if last.get('best_step') is not None and last['best_step'] >= last['cost']['steps'] > 0:
-                late.append(arm['name'])
-    if not late:
-        return 'Every run had its best checkpoint before its last evaluation.'
-    names = ', '.join(dict.fromkeys(late))
-    runs = sum(len(arm['seeds']) for arm in results['arms'])
-    return (
-        f'{len(late)} of {runs} runs were best at their last evaluation ({names}), so more steps might help '
-        'them; the papers train each arm until longer stops helping.'
-    )
-
-
-def _images_words(results: dict[str, Any]) -> str:
-    means = {}
-    for arm in results['arms']:
-        means[arm['name']] = sum(seed['images'] for seed in arm['seeds']) / len(arm['seeds'])
-    low, high = (choose(means, key=lambda name: means[name]) for choose in (min, max))
-    if means[low] == means[high]:
-        return 'All arms read the same number of images.'
-    return (
-        f'Steps are the budget, not images: {high} read {means[high]:,.0f} images and {low} '
-        f'{means[low]:,.0f}, since a step with pseudo labels reads both kinds and labelling reads the '
-        'unlabelled images once.'
-    )
+    return report_tables.results_table(results) + _figure(plot, caption) + report_budget.paragraph(caution, 'note')
 
 
 def _curves(results: dict[str, Any], material: Material) -> str:
@@ -178,7 +129,7 @@ def _pseudo_labels(results: dict[str, Any], material: Material) -> str:
         text += f'{results["config"]["pseudo_labels"]["score_floor"]:g}; '
         used = ', '.join(f'{arm["name"]} keeps those from {arm["score_threshold"]:g} up' for arm in arms)
         text += f'{used}.'
-    parts = [_paragraph(text)]
+    parts = [report_budget.paragraph(text)]
     if material.quality:
         first = min(row['iou_threshold'] for row in material.quality['curve'])
         caption = (
@@ -212,14 +163,15 @@ def _pictures(material: Material) -> str:
 def _data(results: dict[str, Any]) -> str:
     data = results['data']
     rows = []
-    for name in ('labelled', 'unlabelled', 'validation', 'test'):
+    sets = ('labelled', 'unlabelled', 'validation', 'test', 'classification', 'classification_validation')
+    for name in (*sets, 'alignment', 'alignment_validation'):
         if name in data:
             entry = data[name]
-            rows.append((name, f'{entry["images"]:,} images, {entry["instances"]:,} objects'))
+            rows.append((name.replace('_', ' '), f'{entry["images"]:,} images, {entry["instances"]:,} objects'))
     rows.append(('classes', ', '.join(data.get('categories', [])) or 'none'))
     own = 'The shards that the study file names.'
     intro = 'The built-in scenes, drawn from a seed.' if data['built_in_scenes'] else own
-    return _paragraph(intro) + _list(rows)
+    return report_budget.paragraph(intro) + _list(rows)
 
 
 def _list(rows: Sequence[tuple[str, str]]) -> str:

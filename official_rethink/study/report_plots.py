@@ -97,7 +97,7 @@ def training_curves(results: dict[str, Any], curves: dict[str, list[tuple[int, f
         columns = [tick for tick in columns if tick <= last * 1.001]
         height = 320 if width == WIDE else 260
         chart = svg.Chart(width, height, (0, max(last, columns[-1])), (0, rows[-1]), right=24, top=28)
-        label = 'training steps, teacher and student added'
+        label = 'training steps, teacher and students added'
         chart.grid(columns, rows, label, f'validation {results["metric"]}')
         for arm in results['arms']:
             for kind, faint, points in _arm_lines(arm, curves):
@@ -192,6 +192,8 @@ _KEYS = (
     'self_training',
     'score_threshold',
     'student_init',
+    'joint',
+    'rounds',
 )
 
 
@@ -199,7 +201,7 @@ def grouped(results: dict[str, Any], field: str) -> list[list[dict[str, Any]]]:
     """Arms that are alike in everything but `field`."""
     groups: dict[tuple[Any, ...], dict[Any, dict[str, Any]]] = {}
     for arm in results['arms']:
-        key = tuple(arm[name] for name in _KEYS if name != field)
+        key = tuple(arm.get(name) for name in _KEYS if name != field)
         groups.setdefault(key, {}).setdefault(arm[field], arm)
     return [list(group.values()) for group in groups.values()]
 
@@ -209,15 +211,17 @@ def _group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[
     arm, firsts = group[0], [other[0] for other in groups]
     words = []
     for name in _KEYS:
-        value = arm[name]
+        value = arm.get(name)
         # Supervised arms have no value of what only students have.
-        differing = {str(first[name]) for first in firsts if first[name] is not None}
-        if name == field or value is None or len(differing) < 2:
+        differing = {str(first.get(name)) for first in firsts if first.get(name) is not None}
+        if name == field or value is None or len(differing) < 2 or (name == 'rounds' and value < 2):
             continue
         texts = {
             'self_training': 'self-training' if value else 'supervised',
             'augmentation': f'Augment-{value}',
             'label_fraction': f'{100 * arm["label_fraction"]:g} % of labels',
+            'joint': 'joint' if value else 'detection alone',
+            'rounds': f'{value} rounds',
         }
         words.append(texts.get(name) or f'{name.replace("_", " ")} {value}')
     return ', '.join(words)

@@ -21,8 +21,11 @@ def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
         arm['augmentation'],
         f'{100 * arm["label_fraction"]:g} % of labels',
     ]
+    if arm.get('joint'):
+        traits.append('joint with classification')
     if arm['self_training']:
-        traits.append(f'self-training, scores over {arm["score_threshold"]:g}')
+        rounds = f', {arm["rounds"]} rounds' if arm.get('rounds', 1) > 1 else ''
+        traits.append(f'self-training, scores over {arm["score_threshold"]:g}{rounds}')
     dot = f'<i class="key {palette[arm["name"]]}"></i>'
     return f'{dot}{html.escape(arm["name"])}<small>{html.escape(", ".join(traits))}</small>'
 
@@ -76,17 +79,61 @@ def cost_table(results: dict[str, Any]) -> str:
         kinds = [stage['stage'] for stage in arm['seeds'][0]['stages']]
         for index, kind in enumerate(kinds if len(kinds) > 1 else []):
             parts = [seed['stages'][index]['cost'] for seed in arm['seeds']]
-            rows.append(_cost_row({'label': 'labelling'}.get(kind, kind), parts, part=True))
+            rows.append(_cost_row(stage_words(kind), parts, part=True))
     stages = [stage for arm in results['arms'] for stage in arm['seeds'][0]['stages']]
     caption = (
         'Mean cost of one seed. Images, instances and pixels are what training read, repeats included; '
         'labelling reads each unlabelled image once, forward only. Time is training without evaluation, on '
         f'{results["environment"]["processors"]} processors.'
     )
+    if any(stage['stage'] == 'pretraining' for stage in stages):
+        caption += " Pre-training ran once for all arms and seeds that start from it and is not in an arm's own row."
     if any(len(stage['shared_with']) > 1 for stage in stages):
         caption += ' A stage that several arms share ran once and is counted in each of them.'
     heads = ['arm', 'time', 'steps', 'images', 'instances', 'megapixels']
     return _table('cost', heads, rows, caption)
+
+
+def stage_words(kind: str) -> str:
+    """A stage's name for people: 'label_2' is 'labelling, round 2'."""
+    name, _, number = kind.partition('_')
+    words = {'label': 'labelling', 'pretraining': 'pre-training'}.get(name, name)
+    return f'{words}, round {number}' if number else words
+
+
+def rounds_table(results: dict[str, Any]) -> str:
+    """AP and cost after each round, for arms of several; '' if there are none."""
+    palette, rows = report_plots.colors(results), []
+    for arm in results['arms']:
+        if arm.get('rounds', 0) < 2:
+            continue
+        name = f'<i class="key {palette[arm["name"]]}"></i>{html.escape(arm["name"])}'
+        rows.append(f'<tr><th scope="row">{name}</th><td></td><td></td><td></td></tr>')
+        spent = [dict.fromkeys(('steps', 'images'), 0.0) for _ in arm['seeds']]
+        for index, kind in enumerate(stage['stage'] for stage in arm['seeds'][0]['stages']):
+            stages = [seed['stages'][index] for seed in arm['seeds']]
+            if kind == 'pretraining':
+                continue
+            for total, stage in zip(spent, stages, strict=True):
+                for key in total:
+                    total[key] += stage['cost'][key]
+            if 'value' in stages[0]:
+                rows.append(_round_row(stage_words(kind), [stage['value'] for stage in stages], spent))
+    heads = ['arm', results['metric'], 'steps so far', 'images so far']
+    caption = (
+        'After the teacher and after each round of labelling and learning, mean over seeds; ± is the standard '
+        'deviation. Steps and images are those of all stages up to there, labelling included.'
+    )
+    return _table('rounds', heads, rows, caption) if rows else ''
+
+
+def _round_row(name: str, values: list[float], spent: list[dict[str, float]]) -> str:
+    spread = statistics.std(values)
+    beside = f'<small>± {points(spread)}</small>' if spread is not None else ''
+    cells = [f'{points(statistics.mean(values))}{beside}']
+    cells += [f'{statistics.mean([total[key] for total in spent]):,.0f}' for key in ('steps', 'images')]
+    body = ''.join(f'<td>{cell}</td>' for cell in cells)
+    return f'<tr class="part"><th scope="row">&emsp;&ensp;{html.escape(name)}</th>{body}</tr>'
 
 
 def _cost_row(name: str, costs: list[dict[str, float]], part: bool = False) -> str:

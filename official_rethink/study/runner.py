@@ -226,10 +226,12 @@ class Runner:
 
     def _check_useful(self, step: Step) -> None:
         """Stops where going on would train students on nothing."""
-        if step.kind == 'teacher':
+        if step.kind == 'teacher' or (step.kind == 'student' and self._plan.teaches(step.name)):
             outputs.check_teacher(step, self._out)
         elif step.kind == 'student':
             outputs.check_result(step, self._out)
+        elif step.kind == 'pretraining':
+            outputs.check_pretraining(step, self._out)
         elif step.kind == 'label':
             arms = [run.arm for run in self._plan.sharing(step.name)]
             outputs.check_pseudo_labels(step, self._out, {arm.name: arm.score_threshold for arm in arms})

@@ -41,7 +41,7 @@ class Step:
 
     Attributes:
         name: its folder, relative to the study's.
-        kind: 'scenes', 'split', 'supervised', 'teacher', 'label' or 'student'.
+        kind: 'scenes', 'split', 'pretraining', 'supervised', 'teacher', 'label' or 'student'.
         module: what `python -m` runs.
         arguments: its flags; '{out}' stands for the study's folder.
         config: written as `study.yaml` into the folder and handed over as the last --config_file.
@@ -52,6 +52,7 @@ class Step:
         total: units of work, for progress and cost.
         unit: name of these.
         images_per_step: images one training step reads; 0 for other steps.
+        role: the part of the study file that says how a training is done.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Step:
     total: int = 0
     unit: str = 'steps'
     images_per_step: int = 0
+    role: str = ''
 
     @property
     def trains(self) -> bool:

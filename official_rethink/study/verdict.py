@@ -37,7 +37,11 @@ def count(number: int, noun: str) -> str:
 def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
     """What to do, in the imperative: what the arm is, and where else it differs from the baseline."""
     text = 'Self-train' if arm['self_training'] else 'Train on the human labels alone'
+    if arm.get('joint'):
+        text = f'{text} and on classification at once' if arm['self_training'] else 'Train on classification as well'
     extra = []
+    if arm.get('rounds', 0) > 1:
+        extra.append(f'for {count(arm["rounds"], "round")}')
     if arm['initialization'] != baseline['initialization']:
         random = arm['initialization'] == 'random'
         extra.append('from scratch' if random else 'from the pre-trained weights')

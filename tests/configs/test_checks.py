@@ -171,8 +171,9 @@ def _read_attributes():
 
 def test_every_field_of_ours_is_read_somewhere():
     """A setting that nothing reads is a promise that nothing keeps."""
-    # study/plan.py reads the sizes of the four sets by names it puts together.
-    read = _read_attributes() | {f'num_{name}' for name in ('labelled', 'unlabelled', 'validation', 'test')}
+    # study/data.py reads the sizes of the sets by names it puts together.
+    sets = ('labelled', 'unlabelled', 'validation', 'test', 'classification', 'classification_validation')
+    read = _read_attributes() | {f'num_{name}' for name in sets}
     # Model Garden reads the inherited ones; its exporter reads the export config.
     unread = {
         f'{cls.__name__}.{name}'
