@@ -92,6 +92,8 @@ class Block:
 
     Attributes:
         index: place in the network, from 0.
+        stage: row of the table, from 0.
+        repeat: place in the stage, from 0.
         filters_in: channels it takes.
         filters: channels it gives out.
         kernel: side of the depth-wise convolution.
@@ -101,6 +103,8 @@ class Block:
     """
 
     index: int
+    stage: int
+    repeat: int
     filters_in: int
     filters: int
     kernel: int
@@ -151,6 +155,8 @@ def blocks(model_id: str) -> Sequence[Block]:
             found.append(
                 Block(
                     index=len(found),
+                    stage=number,
+                    repeat=repeat,
                     filters_in=filters_in,
                     filters=filters,
                     kernel=stage.kernel,
