@@ -1,6 +1,11 @@
-"""AutoAugment v0 for detection (Cubuk et al., 2019), as released: five sub-policies, one drawn per image."""
+"""AutoAugment as released: a list of sub-policies, one drawn per image.
+
+'v0' is detection's (Cubuk et al., 2019), five sub-policies that move boxes along; 'imagenet_v0' that of the
+EfficientNet release, 25 sub-policies for images of one class.
+"""
 
 import tensorflow as tf
+from official.vision.ops import augment as reference
 
 from official_rethink.augment import operations
 
@@ -16,7 +21,16 @@ POLICY_V0 = (
     (('Rotate_BBox', 0.6, 10), ('Color', 1.0, 6)),
 )
 
-POLICIES = {'v0': POLICY_V0}
+def _of_whole_images(policy: list[list[tuple[str, float, float]]]) -> tuple[tuple[tuple[str, float, int], ...], ...]:
+    """Model Garden's table in this engine's names: its geometric operations move boxes along, if there are any."""
+    names = {name.removesuffix('_BBox'): name for name in operations.GEOMETRIC}
+    return tuple(
+        tuple((names.get(name, name), probability, int(level)) for name, probability, level in sub_policy)
+        for sub_policy in policy
+    )
+
+
+POLICIES = {'v0': POLICY_V0, 'imagenet_v0': _of_whole_images(reference.AutoAugment.policy_v0())}
 
 
 @tf.autograph.experimental.do_not_convert

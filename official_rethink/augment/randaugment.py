@@ -27,14 +27,22 @@ OPERATIONS = (
     'SolarizeAdd',
 )
 
+# Beyond level 10 these have no value left: 4 bits of 8 are gone, the threshold is white, the sum would pass 255.
+SATURATED = ('Posterize', 'Solarize', 'SolarizeAdd')
+
 
 @tf.autograph.experimental.do_not_convert
 def distort(
     scene: operations.Scene, layers: int, magnitude: float, fill: str, seed: tf.Tensor, when: str = 'once'
 ) -> operations.Scene:
-    """Draws and applies `layers` operations, each at strength `magnitude` in [0, 10]."""
+    """Draws and applies `layers` operations, each at strength `magnitude` from 0; 10 is strong."""
     choices = [
-        operations.Choice(name, magnitude, cutout_const=CUTOUT_CONST, translate_const=TRANSLATE_CONST)
+        operations.Choice(
+            name,
+            min(magnitude, operations.MAX_LEVEL) if name in SATURATED else magnitude,
+            cutout_const=CUTOUT_CONST,
+            translate_const=TRANSLATE_CONST,
+        )
         for name in OPERATIONS
     ]
     draws = tf.random.stateless_uniform([layers, 4], seed)

@@ -10,6 +10,7 @@ from official.modeling import hyperparams
 from official_rethink.common import errors
 from official_rethink.configs import (
     checks,
+    classification,  # noqa: F401  registers its experiments
     detection,  # noqa: F401  registers its experiments
     layers,
     schedule,

@@ -29,6 +29,14 @@ class DetectionTask(base_task.Task):
         detection_listener: called at evaluation with each image's detections; None for nobody.
     """
 
+    loss_names = ('model_loss', 'cls_loss', 'box_loss')
+    pseudo_statistics_names = (
+        'pseudo/boxes_per_image',
+        'pseudo/images_with_boxes',
+        'pseudo/kept_fraction',
+        'pseudo/mean_score',
+    )
+
     def __init__(self, params: configs.DetectionTask, logging_dir: str | None = None, name: str | None = None):
         """Args: as Model Garden's task."""
         super().__init__(params, logging_dir=logging_dir, name=name)
@@ -74,6 +82,13 @@ class DetectionTask(base_task.Task):
         first_step = self.resume_step if params.is_training else 0
         return reader.read(params, self.output_size, self.task_config.seed, first_step, input_context)
 
+    def build_pseudo_inputs(
+        self, params: types.PseudoDataConfig, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads pseudo-labelled batches."""
+        seed = self.task_config.seed + reader.PSEUDO_SALT
+        return reader.read(params, self.output_size, seed, self.resume_step, input_context)
+
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """Normalises uint8 [B, H, W, 3] on the device, as Model Garden does in the pipeline."""
         return preprocess_ops.normalize_image(images)
@@ -99,7 +114,29 @@ class DetectionTask(base_task.Task):
     def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
         """Returns the step's losses without weight decay, and how many instances it saw."""
         named = self.losses_of(self.forward(features, model), labels)
-        return {**named, 'instances': tf.reduce_sum(labels['num_instances'])}
+        return {**named, 'instances': self.instances(labels)}
+
+    def instances(self, labels: dict[str, Any]) -> tf.Tensor:
+        """How many labelled objects a batch holds."""
+        return tf.reduce_sum(labels['num_instances'])
+
+    def pseudo_statistics(self, outputs: Any, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Says what the pseudo labels of a batch were like.
+
+        boxes_per_image counts boxes that train; kept_fraction is their share of all that the store holds
+        for these images (augmentation may lose some too); mean_score is of those over the threshold.
+        """
+        del outputs
+        boxes = tf.cast(labels['num_instances'], tf.float32)
+        candidates = tf.reduce_sum(tf.cast(labels['num_candidates'], tf.float32))
+        return {
+            'pseudo/boxes_per_image': tf.reduce_mean(boxes),
+            'pseudo/images_with_boxes': tf.reduce_mean(tf.cast(boxes > 0, tf.float32)),
+            'pseudo/kept_fraction': tf.math.divide_no_nan(tf.reduce_sum(boxes), candidates),
+            'pseudo/mean_score': tf.math.divide_no_nan(
+                tf.reduce_sum(labels['score_sum']), tf.reduce_sum(tf.cast(labels['num_kept'], tf.float32))
+            ),
+        }
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
         """Running means of the losses; in training also the sum of instances seen."""

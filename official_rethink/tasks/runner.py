@@ -87,7 +87,8 @@ class Runner(train_lib.OrbitExperimentRunner):
         self._log = log
         self._empty = None
         task_config = kwargs['params'].task
-        if hasattr(task_config, 'pseudo_data'):
+        # A store of class labels is sifted before the run starts, and an empty choice refused then.
+        if hasattr(task_config, 'pseudo_data') and hasattr(task_config.pseudo_data, 'abort_after_empty_steps'):
             pseudo = task_config.pseudo_data
             self._empty = run_log.EmptyPseudoLabels(pseudo.abort_after_empty_steps, pseudo.score_threshold)
         super().__init__(controller_cls=Controller, train_actions=[self._after_window], **kwargs)

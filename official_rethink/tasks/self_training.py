@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 import tensorflow as tf
 from official.core import base_task, task_factory
 
+from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import detection as detection_configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.losses import self_training
-from official_rethink.tasks import detection, train_step
+from official_rethink.tasks import classification, detection, train_step
 
 
 class SelfTrainingTask(base_task.Task):
@@ -19,12 +20,12 @@ class SelfTrainingTask(base_task.Task):
     batch norm sees both and shapes stay static. The student is evaluated as the base task is.
     """
 
-    base_task_class: ClassVar[type[detection.DetectionTask]]
+    base_task_class: ClassVar[type[base_task.Task]]
 
     def __init__(self, params: Any, logging_dir: str | None = None, name: str | None = None):
         """Args: as Model Garden's task."""
         super().__init__(params, logging_dir=logging_dir, name=name)
-        self.base = self.base_task_class(params, logging_dir=logging_dir, name=name)
+        self.base: Any = self.base_task_class(params, logging_dir=logging_dir, name=name)
         self._balance: self_training.LossBalance | None = None
 
     @property
@@ -71,14 +72,8 @@ class SelfTrainingTask(base_task.Task):
         """Joint batches in training, the base task's in evaluation."""
         if not params.is_training:
             return self.base.build_inputs(params, input_context)
-        return reader.read_joint(
-            params,
-            self.task_config.pseudo_data,
-            self.base.output_size,
-            self.task_config.seed,
-            self.resume_step,
-            input_context,
-        )
+        human = self.base.build_inputs(params, input_context)
+        return reader.join(human, self.base.build_pseudo_inputs(self.task_config.pseudo_data, input_context))
 
     def _human_count(self) -> int:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -100,20 +95,18 @@ class SelfTrainingTask(base_task.Task):
         return {
             **{f'human/{name}': value for name, value in human.items()},
             **{f'pseudo/{name}': value for name, value in pseudo.items()},
-            **_pseudo_statistics(part(labels, pseudo_part)),
+            **self.base.pseudo_statistics(part(outputs, pseudo_part), part(labels, pseudo_part)),
             'loss_ratio': balanced.ratio,
             'model_loss': balanced.loss,
-            'instances': tf.reduce_sum(labels['num_instances']),
+            'instances': self.base.instances(labels),
         }
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
         """In training the means of both losses, of the balance and of the pseudo labels."""
         if not training:
             return self.base.build_metrics(training=False)
-        parts = [
-            f'{origin}/{name}' for origin in ('human', 'pseudo') for name in ('model_loss', 'cls_loss', 'box_loss')
-        ]
-        names = ['total_loss', 'model_loss', *parts, 'loss_ratio', *PSEUDO_STATISTICS]
+        parts = [f'{origin}/{name}' for origin in ('human', 'pseudo') for name in self.base.loss_names]
+        names = ['total_loss', 'model_loss', *parts, 'loss_ratio', *self.base.pseudo_statistics_names]
         metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in names]
         return [*metrics, tf.keras.metrics.Sum('instances', dtype=tf.float32)]
 
@@ -123,9 +116,9 @@ class SelfTrainingTask(base_task.Task):
         """Runs one joint step."""
         return train_step.run(self, inputs, model, optimizer, metrics)
 
-    def predict(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+    def predict(self, *inputs: Any) -> Any:
         """As the base task."""
-        return self.base.predict(images, image_info, model)
+        return self.base.predict(*inputs)
 
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """As the base task."""
@@ -149,34 +142,15 @@ class SelfTrainingTask(base_task.Task):
         return self.base.reduce_aggregated_logs(aggregated_logs, global_step)
 
 
-PSEUDO_STATISTICS = (
-    'pseudo/boxes_per_image',
-    'pseudo/images_with_boxes',
-    'pseudo/kept_fraction',
-    'pseudo/mean_score',
-)
-
-
-def _pseudo_statistics(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Says what the pseudo labels of a batch were like.
-
-    boxes_per_image counts boxes that train; kept_fraction is their share of all that the store holds
-    for these images (augmentation may lose some too); mean_score is of those over the threshold.
-    """
-    boxes = tf.cast(labels['num_instances'], tf.float32)
-    candidates = tf.reduce_sum(tf.cast(labels['num_candidates'], tf.float32))
-    return {
-        'pseudo/boxes_per_image': tf.reduce_mean(boxes),
-        'pseudo/images_with_boxes': tf.reduce_mean(tf.cast(boxes > 0, tf.float32)),
-        'pseudo/kept_fraction': tf.math.divide_no_nan(tf.reduce_sum(boxes), candidates),
-        'pseudo/mean_score': tf.math.divide_no_nan(
-            tf.reduce_sum(labels['score_sum']), tf.reduce_sum(tf.cast(labels['num_kept'], tf.float32))
-        ),
-    }
-
-
 @task_factory.register_task_cls(detection_configs.SelfTrainingDetectionTask)
 class SelfTrainingDetectionTask(SelfTrainingTask):
     """Self-training of a one-stage detector."""
 
     base_task_class = detection.DetectionTask
+
+
+@task_factory.register_task_cls(classification_configs.SelfTrainingClassificationTask)
+class SelfTrainingClassificationTask(SelfTrainingTask):
+    """Noisy Student: self-training of a classifier."""
+
+    base_task_class = classification.ClassificationTask

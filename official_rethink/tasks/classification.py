@@ -1,0 +1,174 @@
+"""The supervised classification task: Model Garden's classifier, exact top-1 and top-k accuracy."""
+
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from official.core import base_task, task_factory
+from official.vision.ops import preprocess_ops
+
+from official_rethink.configs import classification as configs
+from official_rethink.dataloaders import classification as parsing
+from official_rethink.dataloaders import reader
+from official_rethink.losses import classification as losses
+from official_rethink.modeling import classifier, restore
+from official_rethink.pseudo_labels import selection
+from official_rethink.tasks import train_step
+
+_SUMS = 'sums'
+
+
+@task_factory.register_task_cls(configs.ClassificationTask)
+class ClassificationTask(base_task.Task):
+    """Builds model, inputs, losses and metrics of a classifier.
+
+    Attributes:
+        resume_step: steps a resumed run has behind it; set before inputs are built.
+        categories: class id to name; set by whoever knows the data.
+    """
+
+    loss_names = ('model_loss', 'cls_loss')
+    pseudo_statistics_names = ('pseudo/accuracy', 'pseudo/mean_score')
+
+    def __init__(self, params: configs.ClassificationTask, logging_dir: str | None = None, name: str | None = None):
+        """Args: as Model Garden's task."""
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self.resume_step = 0
+        self.categories: dict[int, str] | None = None
+
+    def build_model(self) -> tf.keras.Model:
+        """Builds the model; every weight is random."""
+        decay = self.task_config.losses.l2_weight_decay
+        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
+        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        return classifier.build(self.task_config.model, regularizer)
+
+    def initialize(self, model: tf.keras.Model) -> None:
+        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
+        if not self.task_config.init_checkpoint:
+            return
+        reports = restore.restore(
+            model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
+        )
+        logging.info('restored %s:\n%s', self.task_config.init_checkpoint, restore.describe(reports))
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """The network's input height and width."""
+        height, width = self.task_config.model.input_size[:2]
+        return height, width
+
+    def _read(self, params: configs.Data, seed: int, input_context: Any, copies: Any = None) -> tf.data.Dataset:
+        task = self.task_config
+        parser = parsing.ClassificationParser(
+            params, self.output_size, task.model.num_classes, task.losses.label_smoothing
+        )
+        first_step = self.resume_step if params.is_training else 0
+        return reader.read(
+            params,
+            self.output_size,
+            seed,
+            first_step,
+            input_context,
+            parser=parser,
+            copies=copies,
+            mix=parser.mix if parser.mixes else None,
+        )
+
+    def build_inputs(
+        self, params: configs.Data, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads batches; see `dataloaders/reader.py`."""
+        return self._read(params, self.task_config.seed, input_context)
+
+    def build_pseudo_inputs(
+        self, params: configs.PseudoData, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads pseudo-labelled batches of the images that the config selects."""
+        copies = selection.select(params)
+        return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, input_context, copies)
+
+    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
+        """Normalises uint8 [B, H, W, 3] on the device, as Model Garden does in the pipeline."""
+        return preprocess_ops.normalize_image(images)
+
+    def forward(self, features: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
+        """Runs the model in training mode on uint8 images; returns logits float32 [B, K]."""
+        return tf.cast(model(self.preprocess(features), training=True), tf.float32)
+
+    def losses_of(self, outputs: tf.Tensor, labels: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Returns the mean cross entropy of logits, without weight decay."""
+        loss = tf.reduce_mean(losses.cross_entropy(outputs, labels['targets']))
+        return {'cls_loss': loss, 'model_loss': loss}
+
+    def instances(self, labels: dict[str, Any]) -> tf.Tensor:
+        """How many labelled objects a batch holds."""
+        return tf.shape(labels['label'])[0]
+
+    def pseudo_statistics(self, outputs: tf.Tensor, labels: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """How often the student's first class is the teacher's, and the teacher's mean confidence."""
+        hits = losses.in_top_k(outputs, labels['label'], 1)
+        return {
+            'pseudo/accuracy': tf.reduce_mean(tf.cast(hits, tf.float32)),
+            'pseudo/mean_score': tf.reduce_mean(labels['confidence']),
+        }
+
+    def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Returns the step's losses without weight decay, its accuracy, and how many instances it saw."""
+        outputs = self.forward(features, model)
+        hits = losses.in_top_k(outputs, labels['label'], 1)
+        return {
+            **self.losses_of(outputs, labels),
+            'accuracy': tf.reduce_mean(tf.cast(hits, tf.float32)),
+            'instances': self.instances(labels),
+        }
+
+    def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
+        """In training running means and the sum of instances; evaluation counts exactly, see `aggregate_logs`."""
+        if not training:
+            return []
+        names = ('total_loss', *self.loss_names, 'accuracy')
+        metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in names]
+        return [*metrics, tf.keras.metrics.Sum('instances', dtype=tf.float32)]
+
+    def train_step(
+        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs one supervised step."""
+        return train_step.run(self, inputs, model, optimizer, metrics)
+
+    def predict(self, images: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
+        """Class probabilities of uint8 [B, H, W, 3], cropped as in evaluation: float32 [B, K], class 1 first."""
+        return tf.nn.softmax(tf.cast(model(self.preprocess(images), training=False), tf.float32))
+
+    def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
+        """Counts a batch: examples, hits, and the sum of their cross entropies with unsmoothed labels."""
+        del metrics
+        images, labels = inputs
+        logits = tf.cast(model(self.preprocess(images), training=False), tf.float32)
+        label = labels['label']
+        targets = losses.smoothed(label, self.task_config.model.num_classes, 0.0)
+
+        def hits(k: int) -> tf.Tensor:
+            return tf.math.count_nonzero(losses.in_top_k(logits, label, k))
+
+        counted = {
+            'examples': tf.size(label, tf.int64),
+            'accuracy': hits(1),
+            f'top_{self.task_config.top_k}_accuracy': hits(self.task_config.top_k),
+            'cls_loss': tf.reduce_sum(losses.cross_entropy(logits, targets)),
+        }
+        return {_SUMS: counted}
+
+    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> dict[str, float]:
+        """Adds one step's counts of all replicas; whole numbers stay exact, however the batches were cut."""
+        state = state or {}
+        for name, per_replica in step_outputs[_SUMS].items():
+            state[name] = state.get(name, 0) + sum(value.numpy().item() for value in per_replica)
+        return state
+
+    def reduce_aggregated_logs(self, aggregated_logs: dict[str, float], global_step: Any = None) -> dict[str, float]:
+        """Divides by the number of examples."""
+        del global_step
+        examples = aggregated_logs['examples']
+        return {name: value / examples for name, value in aggregated_logs.items() if name != 'examples'}
