@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from official_rethink.common import entry_point, errors, files, progress
-from official_rethink.study import records
 
 SHORT = (
     'name=killed,seeds=[0],budget.teacher_steps=60,budget.student_steps=60,budget.validation_interval=20,'
@@ -35,6 +34,8 @@ def make_study(output_dir: str, log: str) -> subprocess.Popen[bytes]:
 
 def record(output_dir: str) -> Any:
     """What has to be equal: the study's results without times."""
+    from official_rethink.study import records  # noqa: PLC0415  brings TensorFlow, which is quietened first
+
     return records.without_times(files.read_json(os.path.join(output_dir, 'results.json')))
 
 
