@@ -6,6 +6,8 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
     retinanet_spinenet_coco                      supervised, SpineNet-143 or -190, 1280 pixels
     self_training_retinanet_efficientnet_coco    the student of the first
     self_training_retinanet_spinenet_coco        the student of the second
+    joint_retinanet_efficientnet_coco            the first, and classification of other images at once
+    self_training_joint_retinanet_efficientnet_coco   the student of that
     imagenet_efficientnet                        classification, EfficientNet-B7, 600 pixels
     imagenet_resnet                              classification, ResNet-50, 224 pixels
     self_training_imagenet_efficientnet          Noisy Student of the first of these
@@ -15,7 +17,7 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
 """
 
 # Factories: name -> types and defaults.
-from official_rethink.configs import classification, detection, simclr  # noqa: F401
+from official_rethink.configs import classification, detection, joint, simclr  # noqa: F401
 from official_rethink.modeling import conversion
 
 # Backbones: EfficientNet as the original builds it, in the place of Model Garden's.
@@ -24,7 +26,7 @@ from official_rethink.modeling.backbones import efficientnet  # noqa: F401
 # Tasks: config type -> what is built and trained.
 from official_rethink.tasks import classification as classification_task  # noqa: F401
 from official_rethink.tasks import detection as detection_task  # noqa: F401
-from official_rethink.tasks import self_training  # noqa: F401
+from official_rethink.tasks import joint_training, self_training  # noqa: F401
 from official_rethink.tasks import simclr as simclr_task  # noqa: F401
 
 conversion.leave_keras_alone()

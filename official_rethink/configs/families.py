@@ -19,11 +19,13 @@ class Family:
             best checkpoint is chosen by one of them; a name that ends in '/' stands for all that begin so.
         background: `num_classes` counts a class 0 for what is none of the classes, whose ids start from 1; else
             it is the number of classes.
+        check_files: checks the files that only this family reads, just before training starts.
     """
 
     check: Callable[[checks.Rules], None]
     metrics: Callable[[Any], Mapping[str, str]]
     background: bool = True
+    check_files: Callable[[checks.Rules], None] | None = None
 
 
 _FAMILIES: dict[type, Family] = {}

@@ -12,6 +12,7 @@ from official_rethink.configs import (
     checks,
     classification,  # noqa: F401  registers its experiments
     detection,  # noqa: F401  registers its experiments
+    joint,  # noqa: F401  registers its experiments
     layers,
     schedule,
     validation,

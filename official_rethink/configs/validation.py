@@ -80,7 +80,7 @@ def validate_runtime(params: Any, num_replicas: int, sources: Mapping[str, str] 
         UserError: a global batch size is no multiple of `num_replicas`; names the nearest that are.
     """
     rules = checks.Rules(params, checks.Where(sources))
-    for part in validation_data.parts(params.task):
+    for part in (*validation_data.parts(params.task), *validation_data.further_parts(params.task)):
         key = f'task.{part}.global_batch_size'
         size = rules.value(key)
         if size % num_replicas:

@@ -12,7 +12,8 @@ from official_rethink.configs import checks, families, types
 from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
-_TRAINING = ('train_data', 'pseudo_data')
+_TRAINING = ('train_data', 'pseudo_data', 'classification_data')
+_FURTHER = ('classification_data', 'classification_validation_data')
 _BESIDE_SHARDS = ('.json', '.jsonl', '.tmp')
 _COMPARED = 3  # images that two sets seem to share, whose pixels are compared
 
@@ -20,6 +21,11 @@ _COMPARED = 3  # images that two sets seem to share, whose pixels are compared
 def parts(task: Any) -> list[str]:
     """Names of the data parts a task has."""
     return [part for part in _PARTS if part in checks.fields(task)]
+
+
+def further_parts(task: Any) -> list[str]:
+    """Names of the data parts that only some families have and read in steps of their own."""
+    return [part for part in _FURTHER if part in checks.fields(task)]
 
 
 def check(rules: checks.Rules) -> None:
@@ -33,7 +39,7 @@ def check(rules: checks.Rules) -> None:
         rules.below_one('task.balance.decay')
         if 'abort_after_empty_steps' in checks.fields(task.pseudo_data):
             rules.at_least(1, 'task.pseudo_data.abort_after_empty_steps')
-        keys = [f'task.{part}.max_num_instances' for part in _TRAINING]
+        keys = [f'task.{part}.max_num_instances' for part in _TRAINING[:2]]
         detects = 'max_num_instances' in checks.fields(task.pseudo_data)
         if detects and rules.value(keys[0]) != rules.value(keys[1]):
             raise rules.clash(keys[1], keys[0], 'their examples share a batch, so the two have to be equal')
@@ -101,6 +107,9 @@ def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None
                 f"no manifest of pseudo labels at '{manifest}'; task.pseudo_data.input_path is "
                 f"'{task.pseudo_data.input_path}'. `python -m official_rethink.pseudo_label` writes both."
             )
+    check_files = families.of(task).check_files
+    if check_files is not None:
+        check_files(rules)
     _check_checkpoint(rules)
 
 

@@ -22,8 +22,8 @@ _MODEL_IDS = {
 _ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
 
 
-def check(rules: checks.Rules) -> None:
-    """Checks model, losses and what is restored."""
+def check(rules: checks.Rules, extra_modules: Sequence[str] = ()) -> None:
+    """Checks model, losses and what is restored, of which a derived family may have more modules."""
     _check_levels(rules)
     check_backbone(rules)
     _check_decoder(rules)
@@ -31,7 +31,8 @@ def check(rules: checks.Rules) -> None:
     _check_detections(rules)
     _check_losses(rules)
     identity = rules.config.task.model.decoder.type == 'identity'
-    check_restored_modules(rules, ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head'])
+    modules = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
+    check_restored_modules(rules, [*modules, *extra_modules])
 
 
 def best_metrics(task: Any) -> dict[str, str]:

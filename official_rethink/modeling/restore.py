@@ -141,6 +141,11 @@ class _Walk:
         self.report.extra = sorted(name for key, name in saved.items() if key not in self._used)
 
 
+def saved_modules(path: str) -> list[str]:
+    """Names of the modules a checkpoint (folder or prefix) holds."""
+    return sorted(_Graph(find_checkpoint(path)).children(0))
+
+
 def module_names(modules: str | Sequence[str], allowed: Sequence[str]) -> list[str]:
     """Resolves `init_checkpoint_modules` to module names.
 

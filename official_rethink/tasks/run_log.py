@@ -55,6 +55,8 @@ class RunLog:
         pixels_per_image: int,
         name: str = '',
         headline: str = 'AP',
+        further_images: int = 0,
+        further_pixels: int = 0,
     ):
         """Starts a record.
 
@@ -65,12 +67,15 @@ class RunLog:
             pixels_per_image: of the network's input.
             name: for the screen; the folder's if ''.
             headline: the metric that an evaluation shows on the screen, in per cent.
+            further_images: examples of another size a step reads besides.
+            further_pixels: pixels of these, a step.
         """
         self._model_dir = model_dir
         self._total_steps = total_steps
         self._images_per_step = images_per_step
         self._pixels_per_image = pixels_per_image
         self._headline = headline
+        self._further_images, self._further_pixels = further_images, further_pixels
         self._name = name or os.path.basename(model_dir.rstrip('/'))
         self._live = sys.stderr.isatty()
         self.entries: list[dict[str, Any]] = []
@@ -134,9 +139,9 @@ class RunLog:
         images = steps * self._images_per_step
         return {
             'steps': steps,
-            'images': images,
+            'images': images + steps * self._further_images,
             'instances': int(sum(entry['metrics'].get('instances', 0.0) for entry in windows)),
-            'pixels': images * self._pixels_per_image,
+            'pixels': images * self._pixels_per_image + steps * self._further_pixels,
             'seconds': round(sum(entry['metrics']['seconds'] for entry in windows), 3),
         }
 

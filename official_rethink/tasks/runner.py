@@ -226,7 +226,16 @@ def run(
     pixels = _pixels(params) * getattr(task, 'views', 1)
     trainer = params.trainer
     headline = trainer.best_checkpoint_eval_metric if trainer.best_checkpoint_metric_comp == 'higher' else 'AP'
-    log = run_log.RunLog(model_dir, trainer.train_steps, images, pixels, headline=headline)
+    further, size = getattr(task, 'further_images', (0, 0))
+    log = run_log.RunLog(
+        model_dir,
+        trainer.train_steps,
+        images,
+        pixels,
+        headline=headline,
+        further_images=further,
+        further_pixels=further * size,
+    )
     runner = Runner(
         log=log, distribution_strategy=strategy, task=task, mode=mode, params=params, model_dir=model_dir
     )
