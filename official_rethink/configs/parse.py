@@ -15,6 +15,7 @@ from official_rethink.configs import (
     joint,  # noqa: F401  registers its experiments
     layers,
     schedule,
+    simclr,  # noqa: F401  registers its experiments
     validation,
 )
 
