@@ -36,18 +36,19 @@ def extractor(backbone: tf.keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return features_of
 
 
-def extract(backbone: tf.keras.Model, input_path: str, output_size: tuple[int, int]) -> Features:
+def extract(
+    features_of: Callable[[tf.Tensor], tf.Tensor], input_path: str, output_size: tuple[int, int]
+) -> Features:
     """Computes the features of a set once.
 
     Args:
-        backbone: frozen.
+        features_of: an `extractor`.
         input_path: shard pattern.
         output_size: the network's input height and width.
 
     Raises:
         UserError: no images, or one without a class of its own.
     """
-    features_of = extractor(backbone)
     values, labels = [], []
     for images, about in one_class.read(input_path, output_size, BATCH_SIZE):
         unlabelled = about['label'].numpy() == one_class.NO_CLASS

@@ -106,11 +106,12 @@ def evaluate(network: Network, checkpoint: str, train: str, validation: str, see
     backbone = contrastive.build_backbone(network.backbone, network.norm_activation, list(network.input_size))
     prefix = restore.find_checkpoint(checkpoint)
     size = (network.input_size[0], network.input_size[1])
+    features_of = features.extractor(backbone)
     rows, count = {}, 0
     for name in ('random_weights', 'checkpoint'):
         if name == 'checkpoint':
             restore.restore({'backbone': backbone}, prefix, ['backbone'])
-        ours, theirs = (features.extract(backbone, path, size) for path in (train, validation))
+        ours, theirs = (features.extract(features_of, path, size) for path in (train, validation))
         count = len(theirs.labels)
         found = linear.evaluate(ours.values, ours.labels, theirs.values, theirs.labels)
         rows[name] = {
