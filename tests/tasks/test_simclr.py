@@ -1,5 +1,7 @@
 """The contrastive task: two devices equal one, XLA, a step learns, and its checkpoint starts a detector."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,10 +9,13 @@ from official.core import exp_factory
 from official.modeling import optimization
 
 from official_rethink.common import errors
+from official_rethink.configs import parse, validation_data
 from official_rethink.configs import simclr as configs
+from official_rethink.data import scenes
 from official_rethink.losses import contrastive as losses
 from official_rethink.modeling import contrastive as modeling
 from official_rethink.modeling import restore
+from official_rethink.tasks import run_log, runner
 from tests import devices
 from tests.tasks import small, small_simclr
 
@@ -110,14 +115,12 @@ def test_weight_decay_is_half_the_square_of_kernels():
 
 def test_an_evaluation_averages_batches_of_all_replicas():
     """Two steps on two replicas by hand: accuracies 1, 0, 0.5, 0.5."""
-    task = small_simclr.task()
+    task, reported = small_simclr.task(), ('contrastive_loss', 'contrastive_accuracy', 'contrastive_entropy')
     state = None
     for pair in ((1.0, 0.0), (0.5, 0.5)):
-        numbers = {name: tuple(tf.constant(value) for value in pair) for name in
-                   ('contrastive_loss', 'contrastive_accuracy', 'contrastive_entropy')}
+        numbers = {name: tuple(tf.constant(value) for value in pair) for name in reported}
         state = task.aggregate_logs(state, {'numbers': numbers})
-    assert task.reduce_aggregated_logs(state) == {
-        'contrastive_loss': 0.5, 'contrastive_accuracy': 0.5, 'contrastive_entropy': 0.5}
+    assert task.reduce_aggregated_logs(state) == dict.fromkeys(reported, 0.5)
     with pytest.raises(errors.UserError, match='do not fill one batch of 0; lower task.validation_data.global'):
         task.reduce_aggregated_logs(None)
 
@@ -152,6 +155,39 @@ def test_its_checkpoint_starts_a_detector(tmp_path):
         np.testing.assert_array_equal(variable, old)
     with pytest.raises(errors.UserError, match="no module 'decoder'"):
         restore.restore(detector.checkpoint_items, path, 'all')
+
+
+def test_a_run_leaves_what_others_take(tmp_path):
+    """Two true steps by the runner: the record, the best checkpoint by accuracy, its test, and the cost."""
+    for split, seed, count in (('train', 1, 12), ('val', 2, 9)):
+        settings = scenes.Settings(height=48, width=40, num_classes=3)
+        scenes.write_scenes(str(tmp_path / 'data'), split, settings, seed, count, labelled=split == 'val')
+    size = small_simclr.SIZE
+    params = parse.load_experiment(
+        'simclr_resnet_imagenet',
+        (),
+        f'task.model.input_size=[{size},{size},3],task.model.backbone.resnet.model_id=10,'
+        'task.model.backbone.resnet.depth_multiplier=0.25,task.model.norm_activation.use_sync_bn=false,'
+        f'task.train_data.input_path={tmp_path}/data/train*,task.train_data.global_batch_size=4,'
+        f'task.validation_data.input_path={tmp_path}/data/val*,task.validation_data.global_batch_size=4,'
+        'task.test_data.global_batch_size=4,trainer.schedule.train_epochs=null,trainer.schedule.base_train_steps=2,'
+        'trainer.schedule.base_batch_size=4,trainer.schedule.base_warmup_steps=1,trainer.schedule.evaluations=2,'
+        'runtime.distribution_strategy=one_device,runtime.num_gpus=0',
+    )
+    validation_data.validate_data(params)
+    model_dir = str(tmp_path / 'run')
+    result = runner.run(params, runner.build_strategy(params), 'train_and_eval', model_dir)
+    entries = run_log.read_metrics(model_dir)
+    assert [entry['kind'] for entry in entries] == ['train', 'validation'] * 2
+    assert {'contrastive_loss', 'contrastive_accuracy', 'contrastive_entropy'} <= set(entries[-1]['metrics'])
+    best = max(entry['metrics']['contrastive_accuracy'] for entry in entries if entry['kind'] == 'validation')
+    # Nine images, four a batch: eight are measured, in eighths; test.json measures the saved weights anew.
+    assert result['metrics']['contrastive_accuracy'] == best and (best * 8).is_integer()
+    cost = json.loads((tmp_path / 'run' / 'cost.json').read_text())
+    assert (cost['images'], cost['pixels'], cost['instances']) == (8, 8 * 2 * size * size, 0)
+    backbone = modeling.build(params.task.model).backbone
+    report = restore.restore({'backbone': backbone}, f'{model_dir}/best', ['backbone'])['backbone']
+    assert (len(report.matched), report.missing, report.extra) == (len(backbone.variables), [], [])
 
 
 # --- LARS, and what it leaves out
