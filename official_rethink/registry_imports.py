@@ -20,8 +20,8 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
 from official_rethink.configs import classification, detection, joint, simclr  # noqa: F401
 from official_rethink.modeling import conversion
 
-# Backbones: EfficientNet as the original builds it, in the place of Model Garden's.
-from official_rethink.modeling.backbones import efficientnet  # noqa: F401
+# Backbones: EfficientNet as the original builds it, in the place of Model Garden's; ResNet and SpineNet beside them.
+from official_rethink.modeling.backbones import efficientnet, resnet, spinenet  # noqa: F401
 
 # Tasks: config type -> what is built and trained.
 from official_rethink.tasks import classification as classification_task  # noqa: F401

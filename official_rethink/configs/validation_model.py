@@ -6,7 +6,7 @@ from typing import Any
 from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, efficientnet, families, metrics
+from official_rethink.configs import checks, efficientnet, families, metrics, published
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -16,7 +16,7 @@ _SPINENETS = ('spinenet', 'spinenet_mobile')
 _MODEL_IDS = {
     'resnet': [str(name) for name in resnet.RESNET_SPECS],
     'efficientnet': list(efficientnet.SCALES),
-    'spinenet': list(spinenet.SCALING_MAP),
+    'spinenet': [*spinenet.SCALING_MAP, *published.RELEASE_SPINENETS],
     'spinenet_mobile': list(spinenet_mobile.SCALING_MAP),
 }
 _ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
@@ -83,6 +83,8 @@ def check_backbone(rules: checks.Rules) -> None:
         key = branch + 'model_id'
         if str(rules.value(key)) not in _MODEL_IDS[kind]:
             raise errors.unknown_name(key, rules.value(key), _MODEL_IDS[kind], rules.where(key))
+    if kind == 'resnet':
+        rules.choice(branch + 'stem_type', ('v0', 'v1', *published.RESNET_STEMS))
     rules.below_one(*(branch + field for field in ('stochastic_depth_drop_rate',) if field in names))
     rules.share(*(branch + field for field in ('se_ratio',) if field in names))
     if kind in _SPINENETS:

@@ -58,6 +58,9 @@ class DetectionTask(base_task.Task):
         model._detection_generator = detections.AnyBatch(
             model.detection_generator, image_by_image=generator.apply_nms and generator.nms_version == 'v1'
         )
+        if model.decoder is None:
+            # Model Garden makes a head's variables behind a decoder alone; a checkpoint needs them before a step.
+            model.head(model.backbone.output)
         return model
 
     def initialize(self, model: tf.keras.Model) -> None:

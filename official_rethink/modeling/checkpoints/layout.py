@@ -127,6 +127,11 @@ class Layout:
         return {}
 
 
+def order_of_children(name: str) -> bool:
+    """Sorts an object's children: a layer is listed twice, and 'layer-3' counts layers without weights too."""
+    return name.startswith('layer-')
+
+
 def paths(modules: Mapping[str, tf.Module]) -> dict[str, tf.Variable]:
     """Returns every variable of live modules by its place in the object graph that a checkpoint saves.
 
@@ -146,7 +151,6 @@ def paths(modules: Mapping[str, tf.Module]) -> dict[str, tf.Variable]:
             found[path] = node
             continue
         children = tf.train.TrackableView.children(node)
-        # A layer with weights is listed twice; 'layer-3' counts layers without weights too.
-        for name in sorted(children, key=lambda item: item.startswith('layer-')):
+        for name in sorted(children, key=order_of_children):
             queue.append((children[name], f'{path}/{name}'))
     return found
