@@ -1,12 +1,12 @@
 """Entry point of step 3: a teacher labels images.
 
-It writes shards with every detection over a low floor, `manifest.json`, which says where they come from, and
-a gallery of the most, least and median confident images. Killed and started again, it goes on where it
+It writes shards with every detection over a low floor, or each image's class probabilities, `manifest.json`,
+which says where they come from, and of detections a gallery of the most, least and median confident images.
+Killed and started again, it goes on where it
 stopped.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ own score threshold to them."""
 
 _INPUT_ITSELF = '='  # --truth without a value
 _SHARD_SIZE = 512
-_OTHERS = ('gallery.png', 'gallery.json', 'quality.json')
+_SCORE_FLOOR = 0.05
 
 
 def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -37,7 +37,7 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--checkpoint', required=True, help="a folder with checkpoints, a prefix, or a SavedModel's folder")
     add('--input', required=True, help='shard pattern, or a folder of images')
     add('--output_dir', required=True, help='folder for shards, manifest.json and gallery.png')
-    add('--score_floor', type=float, default=0.05, help='lowest score that is stored (default: 0.05)')
+    add('--score_floor', type=float, help=f'lowest score of a box that is stored (default: {_SCORE_FLOOR})')
     add('--batch_size', type=int, help="images a step (default: task.validation_data's)")
     add('--shard_size', type=int, default=_SHARD_SIZE, help=f'images a shard (default: {_SHARD_SIZE})')
     add(
@@ -69,15 +69,32 @@ def main(argv: Sequence[str]) -> int:
     _check_args(args, params)
     with runner.locked(args.output_dir):
         manifest = _label(args, params)
-    _print(manifest, args)
+    from official_rethink.pseudo_labels import printing  # noqa: PLC0415
+
+    sys.stdout.write(printing.text(manifest, args.output_dir))
     return 0
 
 
-def _check_args(args: argparse.Namespace, params: Any) -> None:
+def _classifies(params: Any) -> bool:
+    """Whether the teacher is a classifier, whose every image is stored with all its probabilities."""
+    from official_rethink.configs import classification  # noqa: PLC0415
+
+    return isinstance(params.task, classification.ClassificationTask)
+
+
+def _check_floor(args: argparse.Namespace, params: Any) -> None:
+    """Fills in the floor."""
+    if _classifies(params):
+        if args.score_floor is not None:
+            raise errors.UserError(
+                f'--score_floor is {args.score_floor}, but a classifier labels every image; the student chooses by '
+                'task.pseudo_data.score_threshold. Leave the flag out.'
+            )
+        args.score_floor = 0.0
+        return
+    args.score_floor = _SCORE_FLOOR if args.score_floor is None else args.score_floor
     if not 0 <= args.score_floor < 1:
         raise errors.bad_value('score_floor', args.score_floor, '0 to below 1', where='--score_floor')
-    if args.gallery_images < 0:
-        raise errors.bad_value('gallery_images', args.gallery_images, '0 or more', where='--gallery_images')
     threshold = params.task.model.detection_generator.pre_nms_score_threshold
     if args.score_floor < threshold:
         raise errors.UserError(
@@ -85,6 +102,12 @@ def _check_args(args: argparse.Namespace, params: Any) -> None:
             f'{threshold} (task.model.detection_generator.pre_nms_score_threshold); raise the floor, or '
             'lower the threshold with --params_override.'
         )
+
+
+def _check_args(args: argparse.Namespace, params: Any) -> None:
+    _check_floor(args, params)
+    if args.gallery_images < 0:
+        raise errors.bad_value('gallery_images', args.gallery_images, '0 or more', where='--gallery_images')
     if args.batch_size is not None and args.batch_size < 1:
         raise errors.bad_value('batch_size', args.batch_size, '1 or more', where='--batch_size')
     if params.runtime.distribution_strategy in ('multi_worker_mirrored', 'parameter_server'):
@@ -99,7 +122,15 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
     """Does the work, or what is left of it; returns the manifest."""
     from official_rethink.common import files  # noqa: PLC0415
     from official_rethink.data import problems  # noqa: PLC0415
-    from official_rethink.pseudo_labels import labelling, manifest, source, store, teacher, truth  # noqa: PLC0415  # noqa: PLC0415
+    from official_rethink.pseudo_labels import (  # noqa: PLC0415
+        labelling,
+        manifest,
+        pictures,
+        source,
+        store,
+        teacher,
+        truth,
+    )
 
     found = problems.ProblemList(args.on_error)
     images = source.open_source(args.input, found)
@@ -123,7 +154,7 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
         sys.stderr.write(f"'{args.output_dir}' is complete and made from the same inputs: nothing to do.\n")
         finished = manifest.load(args.output_dir)
         if truth_path and not files.exists(place.path(truth.QUALITY)):
-            truth.measure(truth_path, place, args.score_floor)
+            _measure(args, params, place, truth_path)
         return finished
     try:
         metrics = _work(args, params, files_of, images, place, known)
@@ -131,7 +162,11 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
         place.discard()
         raise
     counted = place.describe(inputs, found)
-    _pictures_and_quality(args, place, known, counted, truth_path)
+    if args.gallery_images and not _classifies(params):
+        names = {category['id']: category['name'] for category in known['categories']}
+        pictures.write(place, names, known['boxes'], counted, args.gallery_images)
+    if truth_path:
+        _measure(args, params, place, truth_path)
     about = {'checkpoint': files_of.name, 'path': files_of.path, 'files': files_of.files, **metrics}
     config = {'experiment': args.experiment, 'hash': files.hash_of(params.as_dict())}
     place.finish(manifest.build(counted, known['categories'], inputs, about, config))
@@ -171,7 +206,7 @@ def _work(
     known: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Builds the teacher, measures it, labels; returns the teacher's step and metrics."""
-    from official_rethink.pseudo_labels import inference, labelling  # noqa: PLC0415
+    from official_rethink.pseudo_labels import class_labels, inference, labelling  # noqa: PLC0415
     from official_rethink.tasks import runner  # noqa: PLC0415
 
     runner.prepare_process(params)
@@ -186,9 +221,11 @@ def _work(
         metrics = {'step': step, **_evaluate(args, params, strategy, evaluated)}
         place.remember('teacher', metrics)
     classes = tuple(category['id'] for category in known['categories'])
-    labeller = labelling.Labeller(
-        predict, task.output_size, batch_size, strategy, args.score_floor, classes
-    )
+    if _classifies(params):
+        reading: Any = class_labels.ClassReading(task.output_size, params.task.validation_data)
+    else:
+        reading = inference.BoxReading(task.output_size)
+    labeller = labelling.Labeller(predict, reading, batch_size, strategy, args.score_floor, classes)
     labelling.run(images, place, labeller, args.on_error)
     return metrics
 
@@ -198,9 +235,13 @@ def _build_teacher(
 ) -> tuple[Any, Any, int | None, int | None]:
     """Returns predict, (task, model) for evaluation, a fixed batch size a replica or None, and the step."""
     from official_rethink.modeling import restore  # noqa: PLC0415
-    from official_rethink.pseudo_labels import teacher  # noqa: PLC0415
+    from official_rethink.pseudo_labels import class_labels, teacher  # noqa: PLC0415
     from official_rethink.tasks import evaluate  # noqa: PLC0415
 
+    if files_of.is_saved_model and _classifies(params):
+        raise errors.UserError(
+            f"'{files_of.path}' is a SavedModel, which can be a teacher for detection only; name a checkpoint."
+        )
     if files_of.is_saved_model:
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
@@ -210,6 +251,10 @@ def _build_teacher(
     with strategy.scope():
         model = task.build_model()
     restore.restore(model.checkpoint_items, files_of.path, 'all')
+
+    if _classifies(params):
+        labels = class_labels.predict(task, model)
+        return labels, (task, model), None, evaluate.checkpoint_step(files_of.path)
 
     def predict(images: Any, image_info: Any) -> Any:
         return task.predict(images, image_info, model)
@@ -231,7 +276,7 @@ def _evaluate(args: argparse.Namespace, params: Any, strategy: Any, evaluated: A
     """Measures the teacher on its validation data.
 
     Raises:
-        UserError: its AP is 0.
+        UserError: it finds nothing: its AP, or its accuracy, is 0.
     """
     import tensorflow as tf  # noqa: PLC0415
 
@@ -247,51 +292,24 @@ def _evaluate(args: argparse.Namespace, params: Any, strategy: Any, evaluated: A
         return {'metrics': None, 'measured_on': None}
     task, model = evaluated
     metrics = {name: float(value) for name, value in evaluate.evaluate(strategy, task, model, data).items()}
-    sys.stderr.write(f"teacher: AP {metrics['AP']:.4f}, AP50 {metrics['AP50']:.4f} on '{data.input_path}'\n")
-    if metrics['AP'] == 0:
+    shown = ('accuracy',) if _classifies(params) else ('AP', 'AP50')
+    told = ', '.join(f'{name} {metrics[name]:.4f}' for name in shown)
+    sys.stderr.write(f"teacher: {told} on '{data.input_path}'\n")
+    if metrics[shown[0]] == 0:
         raise errors.UserError(
-            f"the teacher finds nothing: its AP on '{data.input_path}' is 0. Its labels would teach nothing; "
+            f"the teacher finds nothing: its {shown[0]} on '{data.input_path}' is 0. Its labels would teach nothing; "
             f"train it longer, or check that '{args.checkpoint}' is the right checkpoint for these classes."
         )
     return {'metrics': metrics, 'measured_on': data.input_path}
 
 
-def _pictures_and_quality(
-    args: argparse.Namespace,
-    place: Any,
-    known: Mapping[str, Any],
-    counted: Mapping[str, Any],
-    truth_path: str,
-) -> None:
-    from official_rethink.pseudo_labels import pictures, truth  # noqa: PLC0415
+def _measure(args: argparse.Namespace, params: Any, place: Any, truth_path: str) -> None:
+    from official_rethink.pseudo_labels import class_labels, truth  # noqa: PLC0415
 
-    if args.gallery_images:
-        names = {category['id']: category['name'] for category in known['categories']}
-        pictures.write(place, names, known['boxes'], counted, args.gallery_images)
-    if truth_path:
+    if _classifies(params):
+        class_labels.measure(truth_path, place)
+    else:
         truth.measure(truth_path, place, args.score_floor)
-
-
-def _print(manifest: Mapping[str, Any], args: argparse.Namespace) -> None:
-    """Prints what was written and what a threshold would keep of it."""
-    images, boxes = manifest['num_images'], manifest['num_instances']
-    mean = f', mean score {manifest["mean_score"]:.3f}' if boxes else ''
-    lines = [
-        f'{images:,} images, {boxes:,} boxes of score {manifest["score_floor"]:g} or more{mean}',
-        f'{manifest["num_images_without_boxes"]:,} images without a box',
-    ]
-    skipped = manifest['skipped']
-    if skipped:
-        kinds = ', '.join(f'{count} x {kind}' for kind, count in skipped.items())
-        lines.append(f'{sum(skipped.values()):,} images left out ({kinds}), listed in pseudo-skipped.jsonl')
-    lines += ['', 'threshold   boxes kept  an image  images with boxes']
-    for row in manifest['kept_at']:
-        kept = f'{row["threshold"]:>9}{row["boxes"]:>13,}{row["boxes_per_image"]:>10.2f}'
-        lines.append(f'{kept}{row["images_with_boxes"]:>19,}')
-    others = [name for name in _OTHERS if os.path.exists(os.path.join(args.output_dir, name))]
-    written = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
-    lines += ['', f'in {args.output_dir}: {", ".join(written)}']
-    sys.stdout.write('\n'.join(lines) + '\n')
 
 
 if __name__ == '__main__':

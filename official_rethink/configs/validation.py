@@ -147,6 +147,9 @@ def _check_optimization(rules: checks.Rules) -> None:
         rules.positive(key + 'warmup_steps')
     if config.ema is not None:
         rules.share(name + 'ema.average_decay')
+        if rules.value('runtime.distribution_strategy') == 'off':
+            rule = 'averaged weights can only be swapped in within a strategy, such as one_device'
+            raise rules.clash(name + 'ema.average_decay', 'runtime.distribution_strategy', rule)
 
 
 def _check_optimizer(rules: checks.Rules, name: str, config: hyperparams.Config) -> None:

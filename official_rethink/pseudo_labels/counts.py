@@ -9,6 +9,7 @@ from official_rethink.common import errors
 from official_rethink.data import records, statistics
 from official_rethink.pseudo_labels import filters
 
+BOXES, CLASSES = 'boxes', 'classes'  # what the labels of a store are
 _SUMMED = ('num_images', 'num_images_with_annotations', 'num_instances', 'num_crowds')
 _LISTED = ('image_ids', 'image_hashes', 'image_categories')
 _TALLIED = ('instances_per_category', 'instances_per_size')
@@ -27,19 +28,21 @@ class ShardCounts:
         self._scores = {int(category['id']): np.zeros(filters.BINS, np.int64) for category in categories}
         self._best_scores = np.zeros(filters.BINS, np.int64)
         self._score_sum = 0.0
-        self._unlisted = self._empty = 0
+        self._unlisted = self._empty = self._classes = 0
 
     def add(self, record: records.Record, kept: filters.Kept) -> None:
-        """Counts a record whose annotations are `kept.annotations`."""
+        """Counts a record whose labels are `kept`."""
         self._statistics.add(record)
         self._sizes.append([record.height, record.width])
-        scores = sorted((a.score or 0.0 for a in kept.annotations), reverse=True)
+        scored = kept.scored()
+        scores = sorted((score for _, score in scored), reverse=True)
         top = scores[: self._best]
         self._confidences.append(sum(top) / len(top) if top else None)
         self._best_scores += filters.histogram(scores[:1])
         self._score_sum += sum(scores)
-        for label, histogram in self._scores.items():
-            histogram += filters.histogram([a.score or 0.0 for a in kept.annotations if a.label == label])
+        for label in {label for label, _ in scored}:
+            self._scores[label] += filters.histogram([score for other, score in scored if other == label])
+        self._classes += kept.class_label is not None
         self._unlisted += kept.unlisted
         self._empty += kept.empty
 
@@ -53,6 +56,7 @@ class ShardCounts:
             'scores': {str(label): histogram.tolist() for label, histogram in self._scores.items()},
             'best_scores': self._best_scores.tolist(),
             'score_sum': self._score_sum,
+            'num_classified': self._classes,
             'num_unlisted_class': self._unlisted,
             'num_empty_boxes': self._empty,
         }
@@ -87,6 +91,9 @@ def merge(
     for name in _LISTED:
         fields[name] = [value for one in described for value in one[name]]
     _check_ids(fields['image_ids'])
+    if any(part['num_classified'] for part in parts):
+        # A student chooses among the images by these; see `selection.py`.
+        fields['image_scores'] = [value for part in parts for value in part['confidences']]
     return fields, _manifest_counts(parts, fields)
 
 
@@ -105,13 +112,15 @@ def _manifest_counts(parts: Sequence[Mapping[str, Any]], fields: Mapping[str, An
     }
     counts = np.sum(list(per_category.values()), axis=0).tolist()
     best = np.sum([part['best_scores'] for part in parts], axis=0).tolist()
-    boxes = fields['num_instances']
+    labelled = sum(counts)
+    classified = sum(part['num_classified'] for part in parts)
     return {
         'num_images': fields['num_images'],
-        'num_instances': boxes,
-        'num_images_without_boxes': fields['num_images'] - fields['num_images_with_annotations'],
+        'labels': CLASSES if classified else BOXES,
+        'num_instances': labelled,
+        'num_images_without_boxes': fields['num_images'] - fields['num_images_with_annotations'] - classified,
         'instances_per_category': fields['instances_per_category'],
-        'mean_score': sum(part['score_sum'] for part in parts) / boxes if boxes else None,
+        'mean_score': sum(part['score_sum'] for part in parts) / labelled if labelled else None,
         'score_histogram': {'edges': list(filters.EDGES), 'counts': counts, 'per_category': per_category},
         'best_score_histogram': {'edges': list(filters.EDGES), 'counts': best},
         'kept_at': filters.table(counts, best, fields['num_images']),

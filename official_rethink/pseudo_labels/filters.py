@@ -19,11 +19,27 @@ THRESHOLDS = tuple(round(number / 10, 1) for number in range(1, 10))
 
 
 class Kept(NamedTuple):
-    """Attributes: what is stored; how many had an unlisted class; how many were empty within the image."""
+    """What is stored of an image's labels.
+
+    Attributes:
+        annotations: boxes with classes and scores.
+        unlisted: how many boxes had a class that the data does not have.
+        empty: how many were empty within the image.
+        class_label: the image's one class, from a classifier.
+        class_probabilities: of all classes, class 1 first.
+    """
 
     annotations: list[records.Annotation]
-    unlisted: int
-    empty: int
+    unlisted: int = 0
+    empty: int = 0
+    class_label: int | None = None
+    class_probabilities: Sequence[float] | None = None
+
+    def scored(self) -> list[tuple[int, float]]:
+        """Class and score of each label."""
+        if self.class_label is not None and self.class_probabilities is not None:
+            return [(self.class_label, self.class_probabilities[self.class_label - 1])]
+        return [(annotation.label, annotation.score or 0.0) for annotation in self.annotations]
 
 
 def keep(

@@ -2,8 +2,8 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -66,11 +66,56 @@ class _Feed:
             self.error = error
 
 
-def _dataset(feed: _Feed, output_size: tuple[int, int], batch_size: int) -> tf.data.Dataset:
+class Reading(Protocol):
+    """How a teacher is fed, and what of its answer is kept.
+
+    Attributes:
+        wanted: names of its outputs, each with the batch as first axis.
+        output_size: the network's input height and width.
+    """
+
+    wanted: tuple[str, ...]
+    output_size: tuple[int, int]
+
+    def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Fits uint8 [H, W, 3] to the network, with its image_info float32 [4, 2]."""
+
+    def result(self, record: records.Record, found: Mapping[str, np.ndarray], row: int) -> Any:
+        """Returns what was found on the image in a row of the batch.
+
+        Raises:
+            UserError: it is not finite.
+        """
+
+
+class BoxReading:
+    """A detector's; see `Predict`."""
+
+    wanted = _WANTED
+
+    def __init__(self, output_size: tuple[int, int]):
+        """Args: the network's input height and width."""
+        self.output_size = output_size
+
+    def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Resizes and pads, as evaluation does."""
+        return pipeline.resize_and_pad(image, self.output_size)
+
+    def result(self, record: records.Record, found: Mapping[str, np.ndarray], row: int) -> Detections:
+        """The image's detections."""
+        count = int(found['num_detections'][row])
+        detections = Detections(*(found[name][row][:count] for name in ('boxes', 'scores', 'classes')))
+        check_finite(record, boxes=detections.boxes, scores=detections.scores)
+        return detections
+
+
+def _dataset(feed: _Feed, reading: Reading, batch_size: int) -> tf.data.Dataset:
+    output_size = reading.output_size
+
     def prepare(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def real() -> tuple[tf.Tensor, tf.Tensor]:
             image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-            return pipeline.resize_and_pad(tf.ensure_shape(image, [None, None, 3]), output_size)
+            return reading.prepare(tf.ensure_shape(image, [None, None, 3]))
 
         def filler() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.zeros([*output_size, 3], tf.uint8), tf.constant(_INFO)
@@ -88,7 +133,9 @@ def _dataset(feed: _Feed, output_size: tuple[int, int], batch_size: int) -> tf.d
 class _Step:
     """One forward pass over a batch on all replicas, started now and read later."""
 
-    def __init__(self, predict: Predict, strategy: tf.distribute.Strategy, batch_size: int):
+    def __init__(
+        self, predict: Predict, wanted: tuple[str, ...], strategy: tf.distribute.Strategy, batch_size: int
+    ):
         self._strategy = strategy
         self._share = batch_size // strategy.num_replicas_in_sync
 
@@ -96,7 +143,7 @@ class _Step:
         def step(images: Any, info: Any) -> Any:
             def one(images: tf.Tensor, info: tf.Tensor) -> dict[str, tf.Tensor]:
                 found = predict(images, info)
-                return {name: found[name] for name in _WANTED}
+                return {name: found[name] for name in wanted}
 
             return strategy.run(one, args=(images, info))
 
@@ -143,30 +190,30 @@ def filled(items: Iterable[Item], batch_size: int) -> Iterator[Item]:
 def detect(
     items: Iterable[Item],
     predict: Predict,
-    output_size: tuple[int, int],
+    reading: Reading,
     batch_size: int,
     strategy: tf.distribute.Strategy,
-) -> Iterator[tuple[Item, Detections]]:
-    """Runs images through a detector, a few batches ahead of what is taken; memory does not grow.
+) -> Iterator[tuple[Item, Any]]:
+    """Runs images through a teacher, a few batches ahead of what is taken; memory does not grow.
 
     Args:
         items: the images, those of a shard together; the encoded bytes are decoded in tf.data.
         predict: see `Predict`; called within the strategy.
-        output_size: the network's input height and width.
+        reading: how it is fed and read.
         batch_size: images a step over all replicas; the last batch of a shard is filled up.
         strategy: of one host.
 
     Yields:
-        Each item with a record, and its detections, in order.
+        Each item with a record, and what was found on it, in order.
 
     Raises:
         UserError: an image cannot be decoded or is not of its record's size, or a prediction is not finite.
     """
     check_batch_size(batch_size, strategy.num_replicas_in_sync)
     feed = _Feed(filled(items, batch_size))
-    step = _Step(predict, strategy, batch_size)
+    step = _Step(predict, reading.wanted, strategy, batch_size)
     under_way: Any = None
-    batches = iter(_dataset(feed, output_size, batch_size))
+    batches = iter(_dataset(feed, reading, batch_size))
     while True:
         try:
             batch = next(batches, None)
@@ -175,7 +222,7 @@ def detect(
         # The next batch is started before the last one is read, so that an accelerator never waits.
         started = None if batch is None else (step.start(*batch), batch[1].numpy())
         if under_way is not None:
-            yield from _results(feed.pending, step.read(under_way[0]), under_way[1])
+            yield from _results(feed.pending, reading, step.read(under_way[0]), under_way[1])
         if started is None:
             break
         under_way = started
@@ -184,17 +231,14 @@ def detect(
 
 
 def _results(
-    pending: collections.deque[Item], found: dict[str, np.ndarray], info: np.ndarray
-) -> Iterator[tuple[Item, Detections]]:
+    pending: collections.deque[Item], reading: Reading, found: dict[str, np.ndarray], info: np.ndarray
+) -> Iterator[tuple[Item, Any]]:
     for row in range(len(info)):
         item = pending.popleft()
         if item.record is None:
             continue
         _check_size(item.record, info[row])
-        count = int(found['num_detections'][row])
-        detections = Detections(*(found[name][row][:count] for name in ('boxes', 'scores', 'classes')))
-        _check_finite(item.record, detections)
-        yield item, detections
+        yield item, reading.result(item.record, found, row)
 
 
 def _name(record: records.Record) -> str:
@@ -210,8 +254,9 @@ def _check_size(record: records.Record, info: np.ndarray) -> None:
         )
 
 
-def _check_finite(record: records.Record, detections: Detections) -> None:
-    for name, values in (('boxes', detections.boxes), ('scores', detections.scores)):
+def check_finite(record: records.Record, **found: np.ndarray) -> None:
+    """Raises UserError if one of the named arrays holds a number that is not finite."""
+    for name, values in found.items():
         if not np.isfinite(values).all():
             raise errors.UserError(
                 f'the teacher predicts {name} that are not finite on {_name(record)}: it has diverged; '

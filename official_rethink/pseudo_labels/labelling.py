@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from official_rethink.common import errors, progress
-from official_rethink.data import problems
-from official_rethink.pseudo_labels import filters, inference
+from official_rethink.data import problems, records
+from official_rethink.pseudo_labels import class_labels, filters, inference
 from official_rethink.pseudo_labels.source import Source
 from official_rethink.pseudo_labels.store import ShardWriter, Store
 
@@ -22,7 +22,7 @@ class Labeller:
 
     Attributes:
         predict: the teacher; see `inference.Predict`.
-        output_size: the network's input height and width.
+        reading: how it is fed and read.
         batch_size: images a step.
         strategy: see `inference.detect`.
         floor: lowest score that is stored.
@@ -30,11 +30,17 @@ class Labeller:
     """
 
     predict: inference.Predict
-    output_size: tuple[int, int]
+    reading: inference.Reading
     batch_size: int
     strategy: tf.distribute.Strategy
     floor: float
     classes: tuple[int, ...]
+
+    def keep(self, found: Any, record: records.Record) -> filters.Kept:
+        """What is stored of what was found on an image."""
+        if isinstance(found, inference.Detections):
+            return filters.keep(found, self.floor, self.classes, record.height, record.width)
+        return class_labels.keep(found)
 
 
 class _Items:
@@ -110,15 +116,15 @@ def run(source: Source, store: Store, labeller: Labeller, on_error: str = 'stop'
     items = _Items(source, first, store.shard_size, on_error)
     left = source.num_images - first * store.shard_size
     found = inference.detect(
-        items, labeller.predict, labeller.output_size, labeller.batch_size, labeller.strategy
+        items, labeller.predict, labeller.reading, labeller.batch_size, labeller.strategy
     )
     with progress.Progress('labelling', left) as bar, _Shards(store, first, items) as writing:
         for item, detections in found:
             record = item.record
             assert record is not None
-            kept = filters.keep(detections, labeller.floor, labeller.classes, record.height, record.width)
+            kept = labeller.keep(detections, record)
             writing.writer(item.shard).add(record, kept)
-            seen, boxes = seen + 1, boxes + len(kept.annotations)
+            seen, boxes = seen + 1, boxes + len(kept.scored())
             if seen == EMPTY_AFTER and not boxes:
                 break
             bar.update()

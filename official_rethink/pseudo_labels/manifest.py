@@ -9,9 +9,9 @@ import tensorflow as tf
 
 import official_rethink
 from official_rethink.common import errors, files
-from official_rethink.configs import validation_data
+from official_rethink.configs import classification, validation_data
 from official_rethink.data import shards, statistics
-from official_rethink.pseudo_labels import filters, store
+from official_rethink.pseudo_labels import counts, filters, selection, store
 
 FORMAT_VERSION = 1
 KIND = 'pseudo_labels'
@@ -102,6 +102,15 @@ def check_student(params: Any) -> None:
     manifest = load(path)
     _check_shards(path, manifest, data.input_path)
     _check_classes(path, manifest, task.train_data.input_path)
+    wanted = counts.CLASSES if isinstance(data, classification.PseudoData) else counts.BOXES
+    labels = manifest.get('labels', counts.BOXES)
+    if labels != wanted:
+        raise errors.UserError(
+            f"the pseudo labels '{path}' are {labels}, but the task of this experiment learns {wanted}; label the "
+            'images with a teacher of the same task.'
+        )
+    if wanted == counts.CLASSES:
+        selection.select(data)
     _check_scores(path, manifest, data.score_threshold)
     for part in ('validation_data', 'test_data'):
         if getattr(task, part).input_path:

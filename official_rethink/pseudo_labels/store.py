@@ -41,6 +41,8 @@ class ShardWriter:
             filename=record.filename,
             annotations=kept.annotations,
             pseudo=True,
+            class_label=kept.class_label,
+            class_probabilities=kept.class_probabilities,
         )
         self._writer.write(records.to_example(labelled))
         self.counted.add(labelled, kept)

@@ -26,7 +26,7 @@ def check(pattern: str, source: Source, categories: Sequence[Mapping[str, Any]])
         UserError: no description, no labels, images it lacks, or other classes.
     """
     description = shards.load_description(pattern)
-    if not description['num_instances']:
+    if not any(description['image_categories']):
         raise errors.UserError(
             f"--truth '{pattern}' holds no label at all; leave the flag out, or name labelled shards."
         )

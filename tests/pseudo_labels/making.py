@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from official_rethink.data import problems, records, shards
-from official_rethink.pseudo_labels import labelling, source, store
+from official_rethink.pseudo_labels import inference, labelling, source, store
 
 CATEGORIES = [{'id': 1, 'name': 'red', 'source_id': 1}, {'id': 3, 'name': 'blue', 'source_id': 3}]
 SIZE = (96, 96)
@@ -91,7 +91,7 @@ def labeller(
     floor: float = 0.05, found: Any = predict, strategy: Any = None, batch_size: int = 4
 ) -> labelling.Labeller:
     return labelling.Labeller(
-        found, SIZE, batch_size, strategy or tf.distribute.get_strategy(), floor, (1, 3)
+        found, inference.BoxReading(SIZE), batch_size, strategy or tf.distribute.get_strategy(), floor, (1, 3)
     )
 
 

@@ -16,7 +16,7 @@ Item = inference.Item
 
 def detect(items: list[Item], batch_size: int = 4, strategy: tf.distribute.Strategy | None = None) -> list:
     used = strategy or tf.distribute.get_strategy()
-    return list(inference.detect(items, making.predict, making.SIZE, batch_size, used))
+    return list(inference.detect(items, making.predict, inference.BoxReading(making.SIZE), batch_size, used))
 
 
 def items(count: int, shard_size: int = 100) -> list[Item]:
@@ -51,7 +51,7 @@ def test_batches_never_span_two_shards_and_are_always_full() -> None:
         (2, False), (2, True),
     ]  # fmt: skip
     found = list(
-        inference.detect(items(7, 3), predict, making.SIZE, 2, tf.distribute.get_strategy())
+        inference.detect(items(7, 3), predict, inference.BoxReading(making.SIZE), 2, tf.distribute.get_strategy())
     )
     assert len(found) == 7 and sizes == [[2, 96, 96, 3]]  # traced once
 
@@ -85,7 +85,8 @@ def test_reads_no_more_than_a_few_batches_ahead() -> None:
             taken.append(number)
             yield Item(0, making.record(number % 7))
 
-    found = inference.detect(stream(), making.predict, making.SIZE, 2, tf.distribute.get_strategy())
+    reading = inference.BoxReading(making.SIZE)
+    found = inference.detect(stream(), making.predict, reading, 2, tf.distribute.get_strategy())
     for _ in range(3):
         next(found)
     assert len(taken) < 200
@@ -99,7 +100,7 @@ def test_an_error_of_the_source_arrives_as_it_is() -> None:
     found = []
     with pytest.raises(errors.UserError, match='^image x is truncated.$'):
         strategy = tf.distribute.get_strategy()
-        for item, _ in inference.detect(stream(), making.predict, making.SIZE, 2, strategy):
+        for item, _ in inference.detect(stream(), making.predict, inference.BoxReading(making.SIZE), 2, strategy):
             found.append(item)
     assert len(found) == 4
 
@@ -126,4 +127,4 @@ def test_a_diverged_teacher_is_named() -> None:
         return found | {'scores': found['scores'] * np.nan}
 
     with pytest.raises(errors.UserError, match='scores that are not finite on image 1000 .* diverged'):
-        list(inference.detect(items(2), predict, making.SIZE, 2, tf.distribute.get_strategy()))
+        list(inference.detect(items(2), predict, inference.BoxReading(making.SIZE), 2, tf.distribute.get_strategy()))

@@ -59,7 +59,7 @@ def test_saved_model_finds_what_the_network_finds(tmp_path: pathlib.Path, normal
     items = [inference.Item(0, making.record(number)) for number in range(7)]
 
     def detect(predict: inference.Predict) -> list[inference.Detections]:
-        return [found for _, found in inference.detect(items, predict, making.SIZE, 4, strategy)]
+        return [found for _, found in inference.detect(items, predict, inference.BoxReading(making.SIZE), 4, strategy)]
 
     for ours, theirs in zip(detect(making.predict), detect(loaded.predict), strict=True):
         np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)

@@ -1,0 +1,57 @@
+"""What a person is told of a store that was written: how much it holds, and what a threshold would keep."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from official_rethink.pseudo_labels import counts
+
+_OTHERS = ('gallery.png', 'gallery.json', 'quality.json')
+
+
+def text(manifest: Mapping[str, Any], folder: str) -> str:
+    """Returns the lines for the screen."""
+    lines = _classes(manifest) if manifest.get('labels') == counts.CLASSES else _boxes(manifest)
+    others = [name for name in _OTHERS if os.path.exists(os.path.join(folder, name))]
+    written = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
+    lines += ['', f'in {folder}: {", ".join(written)}']
+    return '\n'.join(lines) + '\n'
+
+
+def _left_out(manifest: Mapping[str, Any]) -> list[str]:
+    skipped = manifest['skipped']
+    kinds = ', '.join(f'{count} x {kind}' for kind, count in skipped.items())
+    told = f'{sum(skipped.values()):,} images left out ({kinds}), listed in pseudo-skipped.jsonl'
+    return [told] if skipped else []
+
+
+def _boxes(manifest: Mapping[str, Any]) -> list[str]:
+    images, boxes = manifest['num_images'], manifest['num_instances']
+    mean = f', mean score {manifest["mean_score"]:.3f}' if boxes else ''
+    lines = [
+        f'{images:,} images, {boxes:,} boxes of score {manifest["score_floor"]:g} or more{mean}',
+        f'{manifest["num_images_without_boxes"]:,} images without a box',
+        *_left_out(manifest),
+        '',
+        'threshold   boxes kept  an image  images with boxes',
+    ]
+    for row in manifest['kept_at']:
+        kept = f'{row["threshold"]:>9}{row["boxes"]:>13,}{row["boxes_per_image"]:>10.2f}'
+        lines.append(f'{kept}{row["images_with_boxes"]:>19,}')
+    return lines
+
+
+def _classes(manifest: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f'{manifest["num_images"]:,} images with the probabilities of {len(manifest["categories"])} classes, mean '
+        f'confidence {manifest["mean_score"]:.3f}',
+        *_left_out(manifest),
+        '',
+        'threshold  images kept',
+    ]
+    lines += [f'{row["threshold"]:>9}{row["boxes"]:>13,}' for row in manifest['kept_at']]
+    given = manifest['instances_per_category']
+    none = [category['name'] for category in manifest['categories'] if not given[str(category['id'])]]
+    if none:
+        lines.append(f'classes that no image was given: {", ".join(none[:10])}{", ..." if len(none) > 10 else ""}')
+    return lines
