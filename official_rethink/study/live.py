@@ -43,7 +43,7 @@ class Screen:
         else:
             self._running.pop(step.name, None)
             self._finished.add(step.name)
-            if step.trains:
+            if step.trains and step.kind != 'pretraining':  # which is measured by what its kind measures
                 self._values[step.name] = outputs.result(step, self._out)['metrics'][outputs.METRIC]
         if not self._live:
             if event != 'running':

@@ -10,7 +10,12 @@ import yaml
 from official_rethink.configs import study as study_config
 from official_rethink.study import overrides, plan
 
-BATCHES = {'supervised': overrides.Batch(8, 0, 8), 'self_training': overrides.Batch(8, 8, 8)}
+BATCHES = {
+    'supervised': overrides.Batch(8, 0, 8),
+    'self_training': overrides.Batch(8, 8, 8),
+    'joint': overrides.Batch(8, 0, 8, classified=4),
+    'self_training_joint': overrides.Batch(8, 8, 8, classified=4),
+}
 STUDY = """
 name: small
 seeds: [0, 1]
@@ -33,7 +38,8 @@ def load(folder: pathlib.Path, override: str = '', text: str = STUDY) -> study_c
 
 def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     """The plan of a study of the built-in scenes."""
-    return plan.build(config, 0, 0, BATCHES)
+    batches = {role: BATCHES.get(role, overrides.Batch(8, 0, 8)) for role in config.roles()}
+    return plan.build(config, 0, 0, batches)
 
 
 class Killed(BaseException):
@@ -57,6 +63,7 @@ class Commands:
         kill_at: index of the call that is killed when half of its files are written; None for none.
         fail_at: index of the call that ends with exit code 1.
         teacher_ap: AP of every teacher; None: as of any other run.
+        zero: name of the training that finds nothing; '' for none.
         counts: of the pseudo labels' score histogram over [0, 0.25, 0.5, 0.75, 1].
     """
 
@@ -64,6 +71,7 @@ class Commands:
         self.calls: list[str] = []
         self.kill_at, self.fail_at = kill_at, fail_at
         self.teacher_ap: float | None = None
+        self.zero = ''
         self.counts = [40, 30, 20, 10]
 
     def __call__(self, module: str, arguments: list[str], log_path: str, poll: Callable[[], None]) -> int:
@@ -113,6 +121,7 @@ class Commands:
         value = 0.1 + share(folder.name) / 10
         if self.teacher_ap is not None and folder.name.startswith('teacher'):
             value = self.teacher_ap
+        value *= folder.name != self.zero
         cost = {
             'steps': steps,
             'images': 8 * steps,
@@ -126,6 +135,8 @@ class Commands:
             'step': steps,
             'metrics': {'AP': value, 'AP50': 2 * value},
         }
+        if folder.name.startswith('pretraining'):  # a classifier has no AP
+            best['metrics'] = {'accuracy': value}
         return [
             ('params.yaml', yaml.safe_dump(config)),
             ('metrics.jsonl', '\n'.join(lines) + '\n'),
