@@ -13,9 +13,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 ZOPH = sorted((ROOT / 'configs' / 'zoph2020').glob('*.yaml'))
 QUICK = sorted((ROOT / 'configs' / 'quick').glob('*retinanet_*net.yaml'))
 QUICK = [path for path in QUICK if re.search('efficientnet|spinenet', path.name)]
-# Table 2 in four columns and two students; Figure 1's row; six rows of Table 3 in three columns; the four
-# rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's.
-EXPECTED_FILES = 3 * 4 + 4 + 6 * 3 + 4 + 4 + 4
+# Two initialisations of Table 1; Table 2 in four columns and two students; Figure 1's row; six rows of Table 3 in
+# three columns; the four rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's.
+EXPECTED_FILES = 2 + 3 * 4 + 4 + 6 * 3 + 4 + 4 + 4
 
 
 def _header(path):
@@ -69,8 +69,10 @@ def test_a_students_teacher_is_the_one_its_command_asks(path):
         return
     teacher = re.search(r'--checkpoint=(\S+)', header['command']).group(1)
     store = re.search(r'--output_dir=(\S+)', header['command']).group(1)
-    assert params.task.init_checkpoint == teacher
     assert params.task.pseudo_data.input_path.startswith(store)
+    if 'imagenet' in header['experiment']:
+        return  # Noisy Student: from random weights, with more pseudo-labelled images
+    assert params.task.init_checkpoint == teacher
     assert params.task.pseudo_data.global_batch_size == params.task.train_data.global_batch_size
     assert params.task.pseudo_data.augmentation.policy == params.task.train_data.augmentation.policy
 

@@ -180,7 +180,8 @@ def test_its_backbone_starts_another_model(tmp_path):
     task.initialize(second)
     for ours, theirs in zip(second.backbone.variables, first.backbone.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(errors.UserError, match=r"head/kernel: checkpoint \[\d+, 3\], model \[\d+, 5\].*leave 'head' out"):
+    message = r"head/kernel: checkpoint \[\d+, 3\], model \[\d+, 5\].*leave 'head' out"
+    with pytest.raises(errors.UserError, match=message):
         restore.restore(second.checkpoint_items, path)
 
 
