@@ -1,13 +1,16 @@
 """Arms that start from a pre-training, train jointly or self-train in rounds: their steps, costs and mistakes."""
 
 import io
+import pathlib
 
 import pytest
 
 from official_rethink.common import errors
-from official_rethink.study import check, live, records, report, runner
+from official_rethink.configs import study as study_config
+from official_rethink.study import check, findings, live, records, report, runner
 from tests.study import fake
 
+ROOT = pathlib.Path(__file__).parents[2]
 STARTS = """
 name: starts
 seeds: [0, 1]
@@ -257,3 +260,39 @@ def test_every_training_of_the_study_resolves(tmp_path):
         'pretraining/views',
         'pretraining/boxes',
     }
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs' / 'study').glob('*.yaml')), ids=lambda path: path.stem)
+def test_the_shipped_studies_load(path):
+    config = study_config.load([str(path)])
+    text = path.read_text()
+    assert f'--config_file=configs/study/{path.name}' in text and 'hardware:' in text
+    assert set(config.roles()) >= {'supervised', 'self_training'}
+
+
+def test_the_study_of_starts_asks_for_every_finding(monkeypatch):
+    """The quick file's arms, with made-up values, leave no finding unasked; and its trainings resolve."""
+    monkeypatch.chdir(ROOT)
+    config = study_config.load(['configs/study/initialisation.yaml'])
+    assert check.make_plan(config).steps
+    alike = ('name', 'augmentation', 'label_fraction', 'self_training', 'joint')
+    arms = [
+        {
+            **{name: getattr(arm, name) for name in alike},
+            'initialization': arm.pretraining or arm.initialization,
+            'pretraining': config.pretraining_of(arm.pretraining).kind if arm.pretraining else None,
+            'rounds': int(arm.self_training),
+            'seeds': [{'value': 0.1}, {'value': 0.2}],
+        }
+        for arm in config.arms
+    ]
+    assert findings.SILENT not in {finding.word for finding in findings.find(arms)}
+
+
+def test_the_full_study_asks_for_what_the_tables_do():
+    config = study_config.load([str(ROOT / 'configs' / 'study' / 'initialisation_full.yaml')])
+    regimes = {(arm.initialization, arm.augmentation, arm.label_fraction, arm.self_training) for arm in config.arms}
+    assert len(regimes) == 3 * 4 * 3 * 2  # starts, augmentations, shares of the labels, with and without
+    assert [arm.name for arm in config.arms if arm.joint] == [
+        f'{start}_S4_20_joint{more}' for start in ('random', 'imagenet') for more in ('', '_self_training')
+    ]
