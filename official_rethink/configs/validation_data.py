@@ -96,6 +96,7 @@ def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None
             _check_classes(rules, part, path, description)
             if not families.of(task).background and part != 'pseudo_data':
                 _check_class_labels(part, path)
+        _check_fills_a_batch(rules, part, descriptions)
     labelled = _check_split(rules, found['train_data'])
     for part in ('validation_data', 'test_data'):
         if part in found:
@@ -164,6 +165,19 @@ def _check_class_labels(part: str, path: str) -> None:
         raise errors.UserError(
             f"the images of task.{part} ('{path}') have no class of their own; make a set for classification with "
             '`prepare imagenet`, or `prepare scenes --kind=classification`.'
+        )
+
+
+def _check_fills_a_batch(rules: checks.Rules, part: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+    """An evaluation of whole batches needs one; training goes round its images until a batch is full."""
+    data = getattr(rules.config.task, part)
+    if data.is_training or not data.drop_remainder or data.split_file or not descriptions:
+        return
+    images = sum(len(description['image_ids']) for description in descriptions.values())
+    if images < data.global_batch_size:
+        raise rules.fail(
+            f'task.{part}.global_batch_size',
+            f"at most {images}, the images of '{data.input_path}', of which only whole batches are evaluated",
         )
 
 

@@ -175,6 +175,9 @@ def test_a_run_leaves_what_others_take(tmp_path):
         'runtime.distribution_strategy=one_device,runtime.num_gpus=0',
     )
     validation_data.validate_data(params)
+    too_many = params.task.validation_data.replace(global_batch_size=10)
+    with pytest.raises(errors.UserError, match='global_batch_size is 10.* at most 9, the images of'):
+        validation_data.validate_data(params.replace(task=params.task.replace(validation_data=too_many)))
     model_dir = str(tmp_path / 'run')
     result = runner.run(params, runner.build_strategy(params), 'train_and_eval', model_dir)
     entries = run_log.read_metrics(model_dir)
