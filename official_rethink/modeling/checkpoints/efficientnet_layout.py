@@ -136,14 +136,15 @@ class EfficientNetLayout(layout.Layout):
 
     def settings(self, model: str) -> dict[str, str | int | float | bool]:
         """What makes an experiment's backbone this one."""
-        lite = table.SCALES[_id(model)].lite
-        return {
+        found: dict[str, str | int | float | bool] = {
             'task.model.backbone.type': efficientnet.NAME,
             'task.model.backbone.efficientnet.model_id': _id(model),
-            'task.model.backbone.efficientnet.se_ratio': 0.0 if lite else table.SE_RATIO,
-            'task.model.norm_activation.activation': 'relu6' if lite else 'swish',
             'task.model.norm_activation.norm_epsilon': 1e-3,
         }
+        if not table.SCALES[_id(model)].lite:  # Lite has no squeeze-and-excitation and is ReLU6 whatever is asked for
+            found['task.model.backbone.efficientnet.se_ratio'] = table.SE_RATIO
+            found['task.model.norm_activation.activation'] = 'swish'
+        return found
 
 
 def _id(model: str) -> str:
