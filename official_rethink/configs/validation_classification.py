@@ -25,6 +25,8 @@ def check(rules: checks.Rules) -> None:
         raise rules.fail(_MODEL + 'num_classes', '2 or more: the number of classes')
     if task.model.output_softmax:
         raise rules.fail(_MODEL + 'output_softmax', 'false; the loss takes logits')
+    if task.model.add_head_batch_norm:
+        raise rules.fail(_MODEL + 'add_head_batch_norm', "false; checkpoints' module 'head' would not hold it")
     if task.model.backbone.type in _PYRAMIDS:
         raise rules.fail(_MODEL + 'backbone.type', 'a backbone that is no feature pyramid')
     validation_model.check_backbone(rules)

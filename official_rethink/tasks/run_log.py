@@ -34,7 +34,8 @@ def read_metrics(model_dir: str) -> list[dict[str, Any]]:
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     """The numbers among logs, which may hold whole dictionaries too."""
     return {
-        name: float(value)
+        # A constant learning rate is a variable, with a copy on each device.
+        name: float(value.numpy() if hasattr(value, 'numpy') else value)
         for name, value in logs.items()
         if not isinstance(value, dict) and getattr(value, 'shape', ()) in ((), tf.TensorShape([]))
     }

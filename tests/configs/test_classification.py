@@ -86,6 +86,7 @@ def test_quick_files_load_and_name_their_command(experiment, names):
         ('task.model.num_classes=1', 'num_classes is 1'),
         ('task.model.input_size=[600,600]', 'input_size'),
         ('task.model.output_softmax=true', 'the loss takes logits'),
+        ('task.model.add_head_batch_norm=true', 'add_head_batch_norm'),
         ('task.model.dropout_rate=1.0', 'dropout_rate'),
         ('task.losses.label_smoothing=1.0', 'label_smoothing'),
         ('task.train_data.augmentation.policy=autoagument', "Did you mean 'autoaugment'"),
