@@ -58,10 +58,11 @@ def main(argv: Sequence[str]) -> int:
             raise errors.bad_value(name, value, '1 or more', where=f'--{name}')
     staging.check_room(args.export_dir, args.overwrite, _EXPORT)
     from official_rethink import registry_imports  # noqa: F401, PLC0415
-    from official_rethink.configs import parse  # noqa: PLC0415
+    from official_rethink.configs import families, parse  # noqa: PLC0415
     from official_rethink.serving import labels, verification  # noqa: PLC0415
 
     params = parse.load(args.experiment, args.config_file, args.params_override).params
+    families.need_detector(params.task, args.experiment, 'there is nothing to export')
     checkpoint = _find_checkpoint(args.checkpoint)
     named = labels.find(params.task, args.labels)
     images = verification.read(_verify_input(args, params), args.verify_images)

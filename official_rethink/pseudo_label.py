@@ -84,6 +84,8 @@ def _classifies(params: Any) -> bool:
 
 def _check_floor(args: argparse.Namespace, params: Any) -> None:
     """Fills in the floor."""
+    from official_rethink.configs import families  # noqa: PLC0415
+
     if _classifies(params):
         if args.score_floor is not None:
             raise errors.UserError(
@@ -92,6 +94,7 @@ def _check_floor(args: argparse.Namespace, params: Any) -> None:
             )
         args.score_floor = 0.0
         return
+    families.need_detector(params.task, args.experiment, 'it cannot label images')
     args.score_floor = _SCORE_FLOOR if args.score_floor is None else args.score_floor
     if not 0 <= args.score_floor < 1:
         raise errors.bad_value('score_floor', args.score_floor, '0 to below 1', where='--score_floor')

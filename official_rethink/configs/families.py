@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from official_rethink.common import errors
 from official_rethink.configs import checks
 
 HIGHER, LOWER = 'higher', 'lower'
@@ -42,3 +43,21 @@ def of(task: Any) -> Family:
         if cls in _FAMILIES:
             return _FAMILIES[cls]
     raise TypeError(f'{type(task).__name__} belongs to no family; its module has to call families.register.')
+
+
+def need_detector(task: Any, experiment: str, what: str) -> None:
+    """Refuses a task whose model does not detect.
+
+    Args:
+        task: its config.
+        experiment: as the user gave it.
+        what: what cannot be done without a detector.
+
+    Raises:
+        UserError: the model has no detection generator.
+    """
+    if 'detection_generator' not in checks.fields(task.model):
+        raise errors.UserError(
+            f"--experiment='{experiment}' trains no detector, so {what}; give the experiment of a detector, which may "
+            "start from this one's checkpoint (task.init_checkpoint, task.init_checkpoint_modules=[backbone])."
+        )

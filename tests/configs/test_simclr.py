@@ -4,6 +4,8 @@ import pathlib
 
 import pytest
 
+from export import export_saved_model
+from official_rethink import pseudo_label
 from official_rethink.common import errors
 from official_rethink.configs import parse
 
@@ -86,3 +88,15 @@ def test_bad_value_is_refused_with_key_place_and_rule(key, value, says):
     with pytest.raises(errors.UserError) as caught:
         parse.load_experiment(RESNET, (), f'{key}={value}')
     assert says in str(caught.value) and key in str(caught.value) and '--params_override' in str(caught.value)
+
+
+@pytest.mark.parametrize('command', [pseudo_label, export_saved_model], ids=['pseudo_label', 'export'])
+def test_commands_for_detectors_refuse_it(command, tmp_path):
+    arguments = [f'--experiment={RESNET}', f'--checkpoint={tmp_path}']
+    if command is pseudo_label:
+        arguments += ['--input=x', f'--output_dir={tmp_path}/labels']
+    else:
+        arguments += [f'--export_dir={tmp_path}/export']
+    with pytest.raises(errors.UserError, match=f"experiment='{RESNET}' trains no detector"):
+        command.main(arguments)
+    assert list(tmp_path.iterdir()) == []
