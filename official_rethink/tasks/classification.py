@@ -12,6 +12,7 @@ from official_rethink.dataloaders import classification as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.losses import classification as losses
 from official_rethink.modeling import classifier, restore
+from official_rethink.modeling.checkpoints import companion
 from official_rethink.pseudo_labels import selection
 from official_rethink.tasks import train_step
 
@@ -45,8 +46,10 @@ class ClassificationTask(base_task.Task):
 
     def initialize(self, model: tf.keras.Model) -> None:
         """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
-        if not self.task_config.init_checkpoint:
+        config = self.task_config
+        if not config.init_checkpoint:
             return
+        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
         reports = restore.restore(
             model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
         )

@@ -12,6 +12,7 @@ from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import joint as configs
 from official_rethink.configs import types
 from official_rethink.modeling import joint, restore
+from official_rethink.modeling.checkpoints import companion
 from official_rethink.tasks import classification, detection, holding, self_training
 
 _DETECTION, _CLASSIFICATION = 'detection', 'classification'
@@ -84,6 +85,7 @@ class JointTrainingTask(holding.HoldingTask):
         config = self.task_config
         if not config.init_checkpoint:
             return
+        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
         names = restore.module_names(config.init_checkpoint_modules, list(model.checkpoint_items))
         if config.init_checkpoint_modules in ('all', ['all']):
             saved = restore.saved_modules(config.init_checkpoint)

@@ -13,6 +13,7 @@ from official_rethink.dataloaders import contrastive as reading
 from official_rethink.losses import contrastive as losses
 from official_rethink.modeling import contrastive as modeling
 from official_rethink.modeling import restore
+from official_rethink.modeling.checkpoints import companion
 from official_rethink.tasks import train_step
 
 _NUMBERS = 'numbers'
@@ -43,8 +44,10 @@ class SimClrTask(base_task.Task):
 
     def initialize(self, model: tf.keras.Model) -> None:
         """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
-        if not self.task_config.init_checkpoint:
+        config = self.task_config
+        if not config.init_checkpoint:
             return
+        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
         reports = restore.restore(
             model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
         )

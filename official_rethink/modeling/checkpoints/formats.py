@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 
 from official_rethink.common import errors
-from official_rethink.modeling.checkpoints import efficientnet, layout, model_garden, resnet, spinenet
+from official_rethink.modeling.checkpoints import efficientnet, layout, model_garden, resnet, segmentation, spinenet
 
 LAYOUTS: Sequence[layout.Layout] = (
     efficientnet.Tf1(),
     efficientnet.LiteTf1(),
     efficientnet.LiteTorch(),
     efficientnet.Keras(),
-    efficientnet.Tf1(),
-    efficientnet.LiteTf1(),
-    efficientnet.LiteTorch(),
-    efficientnet.Keras(),
     spinenet.Release(),
+    segmentation.ReleaseBackbone(),
     resnet.SimclrTf1(),
     resnet.SimclrTf2(),
     resnet.Moco(),

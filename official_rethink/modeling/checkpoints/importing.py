@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import official_rethink
 from official_rethink.common import errors, files
+from official_rethink.modeling import conversion
 from official_rethink.modeling.checkpoints import formats, layout, sources
 
 _LISTED = 8
@@ -174,6 +175,7 @@ def read(
         UserError: anything that is wrong, all of a kind at once.
     """
     found = formats.find(format_name)
+    conversion.leave_keras_alone()
     with sources.opened(source, moving_average, member) as opened:
         model = _recognise(found, opened, model)
         modules = found.build(model)

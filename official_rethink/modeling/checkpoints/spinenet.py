@@ -173,7 +173,7 @@ class Release(layout.Layout):
         if any(name.startswith('efficientnet') for name in shapes):
             raise errors.UserError(
                 "this is one of the release's EfficientNet segmentation models, which are not imported whole; "
-                '--format=efficientnet-tf1 reads the classifiers they started from.'
+                '--format=self-training-release-segmentation takes their backbone.'
             )
         repeats = sum(name.startswith(_PERMUTED) and name.endswith('/kernel') for name in shapes)
         if repeats not in _REPEATS or _PREDICT not in shapes:

@@ -9,7 +9,7 @@ from official.vision.modeling import backbones  # noqa: F401
 from official.vision.ops import preprocess_ops
 
 from official_rethink.common import errors
-from official_rethink.modeling import restore
+from official_rethink.modeling import conversion, restore
 from official_rethink.modeling.backbones import resnet as backbone
 from official_rethink.modeling.checkpoints import importing
 from tests.modeling.checkpoints import resnets, writers
@@ -29,6 +29,7 @@ def images():
 @pytest.fixture(scope='module')
 def simclr(images):
     """SimCLR's plain network, called once so that it has its values."""
+    conversion.leave_keras_alone()
     network = resnets.Simclr(0, resnets.simclr_tf1_name)
     return network.weights.tensors, network(images)
 
@@ -155,3 +156,15 @@ def test_options_that_the_published_networks_lack_are_refused():
     specs = tf.keras.layers.InputSpec(shape=[None, 64, 64, 3])
     with pytest.raises(errors.UserError, match='resnet.se_ratio is 0.25; allowed: nothing but its default'):
         backbone.build_resnet(specs, config, common.NormActivation())
+
+
+def test_a_residual_block_pads_both_sides_where_it_strides():
+    """ResNet-18 and -34 have these; as torchvision, and not Model Garden, computes them."""
+    block = backbone.ResidualBlock(filters=4, strides=2, use_projection=True)
+    features = tf.constant(np.random.default_rng(0).normal(size=[1, 8, 8, 3]).astype(np.float32))
+    found = block(features, training=False)
+    scale = 1.0 / np.sqrt(1.0 + 1e-3)
+    shortcut = tf.nn.conv2d(features, block._shortcut.kernel, 2, 'VALID') * scale
+    inner = tf.nn.relu(tf.nn.conv2d(resnets.pad(features, 1), block._conv1.kernel, 2, 'VALID') * scale)
+    inner = tf.nn.conv2d(inner, block._conv2.kernel, 1, 'SAME') * scale
+    np.testing.assert_allclose(found, tf.nn.relu(inner + shortcut), atol=1e-5)
