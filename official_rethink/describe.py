@@ -139,6 +139,8 @@ def _schedule(params: Any) -> dict[str, Any]:
     }
     if hasattr(params.task, 'pseudo_data'):
         schedule['pseudo_batch_size'] = params.task.pseudo_data.global_batch_size
+    if hasattr(params.task, 'classification_data'):
+        schedule['classified_batch_size'] = params.task.classification_data.global_batch_size
     return schedule
 
 
@@ -197,6 +199,8 @@ def _schedule_lines(schedule: dict[str, Any]) -> list[str]:
     batch = f'{schedule["human_batch_size"]} labelled'
     if 'pseudo_batch_size' in schedule:
         batch += f' + {schedule["pseudo_batch_size"]} pseudo-labelled'
+    if 'classified_batch_size' in schedule:
+        batch += f' (and {schedule["classified_batch_size"]} to classify)'
     kind = schedule['learning_rate']['type']
     fields = schedule['learning_rate'][kind]
     lines = [

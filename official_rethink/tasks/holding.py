@@ -9,7 +9,7 @@ from official_rethink.tasks import train_step
 
 
 class HoldingTask(base_task.Task):
-    """Holds a detection task and answers for it.
+    """Holds a task of any family and answers for it.
 
     Attributes:
         base: the held task.

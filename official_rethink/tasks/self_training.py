@@ -1,59 +1,29 @@
 """Self-training over any task: one forward pass over a joint batch, two losses, balanced."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
-from official.core import base_task, task_factory
+from official.core import task_factory
 
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import detection as detection_configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.losses import self_training
-from official_rethink.tasks import classification, detection, train_step
+from official_rethink.tasks import classification, detection, holding
 
 
-class SelfTrainingTask(base_task.Task):
+class SelfTrainingTask(holding.HoldingTask):
     """Holds a base task and trains its model on human and pseudo labels jointly.
 
     A joint batch holds the human examples first, then the pseudo examples, in fixed numbers, so that
     batch norm sees both and shapes stay static. The student is evaluated as the base task is.
     """
 
-    base_task_class: ClassVar[type[base_task.Task]]
-
     def __init__(self, params: Any, logging_dir: str | None = None, name: str | None = None):
         """Args: as Model Garden's task."""
         super().__init__(params, logging_dir=logging_dir, name=name)
-        self.base: Any = self.base_task_class(params, logging_dir=logging_dir, name=name)
         self._balance: self_training.LossBalance | None = None
-
-    @property
-    def resume_step(self) -> int:
-        """Steps a resumed run has behind it."""
-        return self.base.resume_step
-
-    @resume_step.setter
-    def resume_step(self, value: int) -> None:
-        self.base.resume_step = value
-
-    @property
-    def categories(self) -> dict[int, str] | None:
-        """Class id to name."""
-        return self.base.categories
-
-    @categories.setter
-    def categories(self, value: dict[int, str] | None) -> None:
-        self.base.categories = value
-
-    @property
-    def detection_listener(self) -> Any:
-        """Called at evaluation with each image's detections."""
-        return self.base.detection_listener
-
-    @detection_listener.setter
-    def detection_listener(self, value: Any) -> None:
-        self.base.detection_listener = value
 
     def build_model(self) -> tf.keras.Model:
         """Builds the base task's model; the loss balance rides on it, so that checkpoints hold it."""
@@ -109,37 +79,6 @@ class SelfTrainingTask(base_task.Task):
         names = ['total_loss', 'model_loss', *parts, 'loss_ratio', *self.base.pseudo_statistics_names]
         metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in names]
         return [*metrics, tf.keras.metrics.Sum('instances', dtype=tf.float32)]
-
-    def train_step(
-        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
-    ) -> dict[str, tf.Tensor]:
-        """Runs one joint step."""
-        return train_step.run(self, inputs, model, optimizer, metrics)
-
-    def predict(self, *inputs: Any) -> Any:
-        """As the base task."""
-        return self.base.predict(*inputs)
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """As the base task."""
-        return self.base.preprocess(images)
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """The network's input height and width."""
-        return self.base.output_size
-
-    def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
-        """As the base task."""
-        return self.base.validation_step(inputs, model, metrics)
-
-    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> Any:
-        """As the base task."""
-        return self.base.aggregate_logs(state, step_outputs)
-
-    def reduce_aggregated_logs(self, aggregated_logs: Any, global_step: Any = None) -> dict[str, float]:
-        """As the base task."""
-        return self.base.reduce_aggregated_logs(aggregated_logs, global_step)
 
 
 @task_factory.register_task_cls(detection_configs.SelfTrainingDetectionTask)
