@@ -43,8 +43,10 @@ def record(output_dir: str) -> Any:
 def study_process(group: int) -> int | None:
     """Process id of the study itself in a process group, None before it has started."""
     listed = subprocess.run(['ps', '-o', 'pid=,args=', '-g', str(group)], capture_output=True, text=True).stdout
-    found = [line.split()[0] for line in listed.splitlines() if '-m official_rethink.study --config_file' in line]
-    return min(map(int, found), default=None)  # the shell that make calls, if any, goes with its child
+    # The shell that make calls has the command among its arguments too; killed, it would leave the study running.
+    lines = [line.split() for line in listed.splitlines()]
+    found = [int(words[0]) for words in lines if words[2:4] == ['-m', 'official_rethink.study']]
+    return found[0] if found else None
 
 
 def kill(process: subprocess.Popen[bytes], alone: bool) -> str:

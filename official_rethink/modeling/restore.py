@@ -6,9 +6,11 @@ and what it has too much is known before a single weight is set.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -74,6 +76,22 @@ def find_checkpoint(path: str) -> str:
             raise
         raise errors.UserError(f"'{prefix}' is not a readable checkpoint: {str(error).splitlines()[0]}") from error
     return prefix
+
+
+def values_hash(path: str) -> str:
+    """Returns the SHA-256 of a checkpoint's values, by name.
+
+    Two runs that went the same way have the same, though one was killed and resumed: how often it had been
+    saved, and the order in which its object graph was written, do not count.
+    """
+    reader = tf.train.load_checkpoint(find_checkpoint(path))
+    digest = hashlib.sha256()
+    for name in sorted(reader.get_variable_to_shape_map()):
+        if name != _GRAPH_KEY and not name.startswith('save_counter/'):
+            value = np.asarray(reader.get_tensor(name))
+            content = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
+            digest.update(f'{name} {value.dtype} {value.shape} '.encode() + content)
+    return digest.hexdigest()
 
 
 def _saved_paths(graph: _Graph, node: int, path: str, seen: dict[int, str]) -> None:

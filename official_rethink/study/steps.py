@@ -161,6 +161,11 @@ def missing_products(step: Step, out: str) -> list[str]:
 
 
 def product_digest(step: Step, out: str) -> str:
-    """Hash of the step's products."""
+    """Hash of the step's products; of a training, of what its best checkpoint holds.
+
+    Its files differ between a run that was killed and one that was not, by the number of times they were saved.
+    """
+    if step.trains:
+        return str(files.read_json(os.path.join(step.folder(out), 'test.json'))['values_hash'])
     folder = glob.escape(step.folder(out))
     return files.hash_of(fingerprint([os.path.join(folder, pattern) for pattern in step.products]))

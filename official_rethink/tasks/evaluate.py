@@ -68,7 +68,7 @@ def evaluate_checkpoint(
             under the same name with '_detections.json', as a list in the order of the shards.
 
     Returns:
-        {'checkpoint', 'step', 'data', 'metrics'}.
+        {'checkpoint', 'step', 'data', 'metrics', 'values_hash'}: the last of what the checkpoint holds.
     """
     prefix = restore.find_checkpoint(checkpoint)
     restore.restore(model.checkpoint_items, prefix, 'all')
@@ -87,6 +87,7 @@ def evaluate_checkpoint(
         'step': checkpoint_step(prefix),
         'data': data.input_path,
         'metrics': {name: float(value) for name, value in metrics.items()},
+        'values_hash': restore.values_hash(prefix),
     }
     if detects:
         task.detection_listener = None

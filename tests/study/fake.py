@@ -132,6 +132,7 @@ class Commands:
         lines = [_validation(step, value * step / steps) for step in range(20, steps + 1, 20)]
         best = {
             'checkpoint': f'best/ckpt-{steps}',
+            'values_hash': repr(value),
             'step': steps,
             'metrics': {'AP': value, 'AP50': 2 * value},
         }
