@@ -16,7 +16,7 @@ from official_rethink.configs import efficientnet as table
 from official_rethink.modeling.backbones import efficientnet, efficientnet_head, efficientnet_layers
 from tests.modeling.backbones import tf1_efficientnet
 
-# In millions: Tan and Le's table 2; the Noisy Student paper for L2; the release's README for Lite.
+# In millions: Tan and Le's table 2; the Noisy Student paper for L2; the release's README for Lite; for B8, timm's list.
 PUBLISHED = {
     'b0': '5.3',
     'b1': '7.8',
