@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from official_rethink.common import errors
+from official_rethink.configs import classification
 from official_rethink.configs import types as config_types
 from official_rethink.data import problems, records, shards
 from official_rethink.pseudo_labels import labelling, manifest
@@ -170,4 +171,14 @@ def test_a_description_without_hashes(tmp_path: pathlib.Path, made: pathlib.Path
     del description['image_hashes']
     (tmp_path / 'held.json').write_text(json.dumps(description))
     with pytest.raises(errors.UserError, match='share 1 images'):
+        manifest.check_student(params)
+
+
+def test_labels_of_another_task_are_refused(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A detector reading a classifier's store would learn that there is nothing anywhere."""
+    params = _params(made, input_path=_copy(made, tmp_path, labels='classes'))
+    with pytest.raises(errors.UserError, match='are classes, but the task of this experiment learns boxes'):
+        manifest.check_student(params)
+    params.task.pseudo_data = classification.PseudoData(input_path=f'{made}/labels/pseudo*')
+    with pytest.raises(errors.UserError, match='are boxes, but the task of this experiment learns classes'):
         manifest.check_student(params)

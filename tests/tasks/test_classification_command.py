@@ -63,24 +63,19 @@ def labels(place, teacher):
         place, 'pseudo_label', '--experiment=imagenet_resnet', '--config_file=teacher/params.yaml',
         '--checkpoint=teacher/best', '--input=data/unlabelled*', '--output_dir=labels', '--truth=truth/truth*',
     )  # fmt: skip
-    assert done.returncode == 0 or 'accuracy on' in done.stderr, done.stderr[-3000:]
-    return place / 'labels', done
+    assert done.returncode == 0, done.stderr[-3000:]
+    return place / 'labels'
 
 
 def test_the_best_checkpoint_holds_averaged_weights(teacher):
     """What is evaluated and exported are the averages that the last checkpoint keeps beside the weights."""
     last = tf.train.load_checkpoint(str(teacher))
     best = tf.train.load_checkpoint(str(teacher / 'best'))
-    names = [name for name in last.get_variable_to_shape_map() if name.startswith('head/')]
-    averages = {name: [n for n in last.get_variable_to_shape_map() if '/average/' in n and n.startswith(
-        name.removesuffix('/.ATTRIBUTES/VARIABLE_VALUE'))] for name in names}  # fmt: skip
-    checked = 0
-    for name, slots in averages.items():
-        for slot in slots:
-            np.testing.assert_allclose(best.get_tensor(name), last.get_tensor(slot), atol=1e-6)
-            assert not np.allclose(best.get_tensor(name), last.get_tensor(name), atol=1e-6)
-            checked += 1
-    assert checked == 2  # the head's kernel and bias
+    suffix = '/.ATTRIBUTES/VARIABLE_VALUE'
+    for name in ('head/kernel', 'head/bias', 'backbone/layer_with_weights-0/kernel'):
+        exported, averaged = best.get_tensor(name + suffix), f'{name}/.OPTIMIZER_SLOT/optimizer/average{suffix}'
+        np.testing.assert_allclose(exported, last.get_tensor(averaged), atol=1e-6)
+        assert not np.allclose(exported, last.get_tensor(name + suffix), atol=1e-6)
 
 
 def test_the_record_of_a_run(teacher):
@@ -95,29 +90,23 @@ def test_the_record_of_a_run(teacher):
 
 
 def test_pseudo_labels_are_whole_distributions(labels):
-    folder, done = labels
-    if done.returncode:  # seven images can all be missed after two steps
-        pytest.skip(done.stderr[-200:])
-    found = list(shards.read(str(folder / 'pseudo.json')))
-    manifest = json.loads((folder / 'manifest.json').read_text())
-    description = shards.load_description(str(folder / 'pseudo.json'))
+    found = list(shards.read(str(labels / 'pseudo.json')))
+    manifest = json.loads((labels / 'manifest.json').read_text())
+    description = shards.load_description(str(labels / 'pseudo.json'))
     assert len(found) == 9 and manifest['labels'] == 'classes' and manifest['num_instances'] == 9
     for record, score in zip(found, description['image_scores'], strict=True):
         assert record.pseudo and len(record.class_probabilities) == 4
         assert sum(record.class_probabilities) == pytest.approx(1, abs=1e-5)
         assert record.class_label == int(np.argmax(record.class_probabilities)) + 1
         assert score == pytest.approx(max(record.class_probabilities))
-    truth = {record.source_id: record.class_label for record in shards.read(str(folder.parent / 'truth'))}
+    truth = {record.source_id: record.class_label for record in shards.read(str(labels.parent / 'truth'))}
     right = sum(record.class_label == truth[record.source_id] for record in found)
-    assert json.loads((folder / 'quality.json').read_text())['accuracy'] == pytest.approx(right / 9)
+    assert json.loads((labels / 'quality.json').read_text())['accuracy'] == pytest.approx(right / 9)
 
 
 def test_a_student_learns_and_a_threshold_over_all_is_refused(place, labels):
-    folder, done = labels
-    if done.returncode:
-        pytest.skip(done.stderr[-200:])
     override = (
-        f'{_SMALL},task.pseudo_data.input_path={folder}/pseudo-*.tfrecord,task.pseudo_data.global_batch_size=8,'
+        f'{_SMALL},task.pseudo_data.input_path={labels}/pseudo-*.tfrecord,task.pseudo_data.global_batch_size=8,'
         'task.pseudo_data.images_per_class=3,task.train_data.augmentation.mixup_alpha=0.2'
     )
     flags = ['--experiment=self_training_imagenet_resnet', '--mode=train_and_eval']
