@@ -26,6 +26,7 @@ LAYERS = (
     ('official_rethink.study',),
     (
         'official_rethink.describe',
+        'official_rethink.import_checkpoint',
         'official_rethink.linear_evaluation',
         'official_rethink.prepare',
         'official_rethink.pseudo_label',
