@@ -52,13 +52,23 @@ def report_line(report, difference):
     print(f'{report["format"]}: {report["matched"]}/{report["missing"]}/{report["extra"]}, {difference:.1e}')
 
 
-def test_simclr_tf1_is_exact_and_travels_through_a_checkpoint(tmp_path, images, simclr):
-    tensors, wanted = simclr
+@pytest.fixture(scope='module')
+def imported(simclr, tmp_path_factory):
+    """SimCLR's TF1 checkpoint, imported through files into a fresh backbone: report, prefix, backbone."""
+    folder = tmp_path_factory.mktemp('simclr')
     extra = {'global_step': np.int64(9), MOMENTUM: np.ones([3, 3], np.float32)}
     extra['base_model/conv2d/kernel/Momentum'] = np.full([1], np.nan, np.float32)  # left out, so never looked at
-    writers.write_tf1(str(tmp_path / 'model.ckpt-250228'), {**tensors, **extra})
-    output = str(tmp_path / 'out' / 'simclr')
-    report = importing.import_checkpoint('simclr-tf1', str(tmp_path), output)
+    writers.write_tf1(str(folder / 'model.ckpt-250228'), {**simclr[0], **extra})
+    output = str(folder / 'out' / 'simclr')
+    report = importing.import_checkpoint('simclr-tf1', str(folder), output)
+    fresh = backbone.ResNet(origin='simclr', model_id=50, norm_epsilon=1e-3)
+    found = restore.restore({'backbone': fresh}, output)['backbone']
+    assert (len(found.matched), found.missing, found.extra) == (265, [], [])
+    return report, output, {'backbone': fresh}
+
+
+def test_simclr_tf1_is_exact_and_travels_through_a_checkpoint(images, simclr, imported):
+    report, output, modules = imported
     assert (report['matched'], report['missing'], report['extra']) == (265, 0, 0)
     assert sorted(group['count'] for group in report['left_out']) == [1, 1, 1]
     assert report['preprocessing'] == {
@@ -66,10 +76,7 @@ def test_simclr_tf1_is_exact_and_travels_through_a_checkpoint(tmp_path, images, 
     }
     with open(output + '.json', encoding='utf-8') as handle:
         assert json.load(handle) == report
-    fresh = backbone.ResNet(origin='simclr', model_id=50, norm_epsilon=1e-3)
-    found = restore.restore({'backbone': fresh}, output)['backbone']
-    assert (len(found.matched), found.missing, found.extra) == (265, [], [])
-    difference = greatest_difference(features({'backbone': fresh}, images), wanted)
+    difference = greatest_difference(features(modules, images), simclr[1])
     report_line(report, difference)
     assert difference < TOLERANCE
 
@@ -129,23 +136,19 @@ def test_keras_resnet50_is_exact_biases_stride_and_channel_order_included(tmp_pa
     assert difference < TOLERANCE
 
 
-def test_model_gardens_own_padding_differs_at_even_sizes_and_agrees_at_odd_ones(tmp_path, images, simclr):
-    """Why `stem_type` exists: the same checkpoint in Model Garden's ResNet is a pixel off, unless sides are odd."""
-    tensors, wanted = simclr
-    writers.write_tf1(str(tmp_path / 'x'), tensors)
-    output = str(tmp_path / 'simclr')
-    importing.import_checkpoint('simclr-tf1', str(tmp_path / 'x'), output)
-    plain = backbone.model_garden.ResNet(50, norm_epsilon=1e-3)
-    restore.restore({'backbone': plain}, output)
-    assert greatest_difference(features({'backbone': plain}, images), wanted) > 0.05
-    # The middle of a picture with sides 65 -> 33 -> 17 -> 9 -> 5 -> 3 and a border of the colour of padding.
-    odd = np.zeros([1, 65, 65, 3], np.uint8)
+def test_odd_sides_are_exact_too(simclr, imported):
+    """Sides 65 -> 33 -> 17 -> 9 -> 5 -> 3, black as what SimCLR pads with."""
     network = resnets.Simclr(0, resnets.simclr_tf1_name)
-    network.weights.tensors.update(tensors)
-    grey = network(odd)
-    fresh = backbone.ResNet(origin='simclr', model_id=50, norm_epsilon=1e-3)
-    restore.restore({'backbone': fresh}, output)
-    assert greatest_difference(features({'backbone': fresh}, odd), grey) < TOLERANCE
+    network.weights.tensors.update(simclr[0])
+    black = np.zeros([1, 65, 65, 3], np.uint8)
+    assert greatest_difference(features(imported[2], black), network(black)) < TOLERANCE
+
+
+def test_model_gardens_own_padding_differs_at_even_sizes(images, simclr, imported):
+    """Why `stem_type` exists: the same checkpoint in Model Garden's ResNet is a pixel off at every stride."""
+    plain = backbone.model_garden.ResNet(50, norm_epsilon=1e-3)
+    restore.restore({'backbone': plain}, imported[1])
+    assert greatest_difference(features({'backbone': plain}, images), simclr[1]) > 0.05
 
 
 def test_options_that_the_published_networks_lack_are_refused():
