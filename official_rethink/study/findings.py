@@ -121,8 +121,8 @@ def _lacks_additivity(arms: list[evidence.Arm]) -> str:
 
 
 def _lacks_joint(arms: list[evidence.Arm]) -> str:
-    trained = evidence.of(arms, joint=True)
-    return f'no arm is like {_names(trained)} but without joint' if trained else 'no arm trains jointly'
+    trained = [arm for arm in arms if arm['joint']]
+    return f'no arm of one round is like {_names(trained)} but without joint' if trained else 'no arm trains jointly'
 
 
 def _lacks_alignment(arms: list[evidence.Arm]) -> str:

@@ -151,7 +151,8 @@ def test_what_a_study_does_not_ask_is_said_with_what_is_missing():
     assert "kind 'alignment'" in silent['task alignment'].sentence
     lone = _found('pre-training and labels', _arm('b', 0.2), _arm('p', 0.3, 'net'))
     assert lone.word == findings.SILENT and 'two values of label_fraction' in lone.sentence and 'has p' in lone.sentence
-    assert 'no arm is like j but without joint' in _found('joint training', _arm('j', 0.2, joint=True)).sentence
+    arms = [_arm('j', 0.2, joint=True), _arm('j2', 0.2, joint=True, self_training=True, rounds=2)]
+    assert 'no arm of one round is like j, j2 but without joint' in _found('joint training', *arms).sentence
 
 
 def test_students_of_other_settings_are_no_counterparts():
