@@ -62,7 +62,7 @@ def is_there(output: str, requirement: str) -> bool:
             digest = json.load(handle).get('sha256', '')
     except (OSError, ValueError):
         return False
-    return bool(digest) and digest in requirement and os.path.exists(output + '.index')
+    return f'--hash=sha256:{digest}' in requirement.split() and os.path.exists(output + '.index')
 
 
 def main(argv: Sequence[str]) -> None:
