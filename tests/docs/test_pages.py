@@ -142,6 +142,14 @@ def test_the_readme_lists_the_experiments() -> None:
         'self_training_retinanet_efficientnet_coco',
         'retinanet_spinenet_coco',
         'self_training_retinanet_spinenet_coco',
+        'joint_retinanet_efficientnet_coco',
+        'self_training_joint_retinanet_efficientnet_coco',
+        'imagenet_efficientnet',
+        'self_training_imagenet_efficientnet',
+        'imagenet_resnet',
+        'self_training_imagenet_resnet',
+        'simclr_resnet_imagenet',
+        'simclr_efficientnet_imagenet',
     ]
     assert set(re.findall(r'^\| `(\w+)` \|', section, re.MULTILINE)) == set(parse.experiments())
 

@@ -1,14 +1,13 @@
 """AutoGraph leaves Keras's own code alone and still converts what users write in layers."""
 
 import tensorflow as tf
-import tf_keras
 from tensorflow.python.autograph.core import config
 from tensorflow.python.autograph.impl import conversion as autograph_conversion
 
 from official_rethink.modeling import conversion
 
 
-class _Branching(tf_keras.layers.Layer):
+class _Branching(tf.keras.layers.Layer):
     """Halves what sums to more than zero: a Python `if` on a tensor, which only a converted call can take."""
 
     def call(self, inputs):
@@ -22,7 +21,7 @@ def test_keras_is_not_converted():
     rules = config.CONVERSION_RULES
     conversion.leave_keras_alone()
     assert config.CONVERSION_RULES == rules
-    assert autograph_conversion.is_allowlisted(tf_keras.layers.Dense.__call__)
+    assert autograph_conversion.is_allowlisted(tf.keras.layers.Dense.__call__)
     assert not autograph_conversion.is_allowlisted(_Branching.call)
 
 
