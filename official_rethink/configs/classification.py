@@ -193,7 +193,9 @@ def _efficientnet(task: ClassificationTask) -> cfg.ExperimentConfig:
     task.losses = Losses(label_smoothing=0.1, l2_weight_decay=1e-5)
     student = isinstance(task, SelfTrainingClassificationTask)
     # [release] B7 with AutoAugment gave 84.3 %, with RandAugment at magnitude 28 84.7 %; [noisy] students 27.
-    policy = Augmentation(policy='randaugment', randaugment_magnitude=27.0) if student else Augmentation(policy='autoaugment')
+    policy = Augmentation(policy='autoaugment')
+    if student:
+        policy = Augmentation(policy='randaugment', randaugment_magnitude=27.0)
     _fill_data(task, 2048, policy)
     epoch = IMAGENET_TRAIN_EXAMPLES / 256
     schedule = types.Schedule(
