@@ -26,6 +26,8 @@ _UNITS = {
     'train_examples': 'images',
     'base_warmup_steps': 'steps',
     'warmup_steps': 'steps',
+    'base_decay_steps': 'steps',
+    'images_per_class': 'a class',
     'decay_steps': 'steps',
     'validation_interval': 'steps',
     'checkpoint_interval': 'steps',
