@@ -11,7 +11,7 @@ from typing import Any
 from official_rethink.common import errors, files
 
 # The settings that change what equal weights compute; others show in shapes, or concern other modules.
-_TELLING = ('.model_id', '.stem_type', '.norm_epsilon')
+_TELLING = ('.model_id', '.stem_type', '.activation', '.norm_epsilon')
 
 
 def _setting(task: Any, name: str) -> Any:
