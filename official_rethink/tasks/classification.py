@@ -3,39 +3,25 @@
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
-from official.core import base_task, task_factory
-from official.vision.ops import preprocess_ops
+from official.core import task_factory
 
 from official_rethink.configs import classification as configs
 from official_rethink.dataloaders import classification as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.losses import classification as losses
-from official_rethink.modeling import classifier, restore
-from official_rethink.modeling.checkpoints import companion
+from official_rethink.modeling import classifier
 from official_rethink.pseudo_labels import selection
-from official_rethink.tasks import train_step
+from official_rethink.tasks import family, train_step
 
 _SUMS = 'sums'
 
 
 @task_factory.register_task_cls(configs.ClassificationTask)
-class ClassificationTask(base_task.Task):
-    """Builds model, inputs, losses and metrics of a classifier.
-
-    Attributes:
-        resume_step: steps a resumed run has behind it; set before inputs are built.
-        categories: class id to name; set by whoever knows the data.
-    """
+class ClassificationTask(family.FamilyTask):
+    """Builds model, inputs, losses and metrics of a classifier."""
 
     loss_names = ('model_loss', 'cls_loss')
     pseudo_statistics_names = ('pseudo/accuracy', 'pseudo/mean_score')
-
-    def __init__(self, params: configs.ClassificationTask, logging_dir: str | None = None, name: str | None = None):
-        """Args: as Model Garden's task."""
-        super().__init__(params, logging_dir=logging_dir, name=name)
-        self.resume_step = 0
-        self.categories: dict[int, str] | None = None
 
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
@@ -43,23 +29,6 @@ class ClassificationTask(base_task.Task):
         # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
         regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
         return classifier.build(self.task_config.model, regularizer)
-
-    def initialize(self, model: tf.keras.Model) -> None:
-        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
-        config = self.task_config
-        if not config.init_checkpoint:
-            return
-        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
-        reports = restore.restore(
-            model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
-        )
-        logging.info('restored %s:\n%s', self.task_config.init_checkpoint, restore.describe(reports))
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """The network's input height and width."""
-        height, width = self.task_config.model.input_size[:2]
-        return height, width
 
     def _read(self, params: configs.Data, seed: int, input_context: Any, copies: Any = None) -> tf.data.Dataset:
         task = self.task_config
@@ -90,10 +59,6 @@ class ClassificationTask(base_task.Task):
         """Reads pseudo-labelled batches of the images that the config selects."""
         copies = selection.select(params)
         return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, input_context, copies)
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """Normalises uint8 [B, H, W, 3] on the device, as Model Garden does in the pipeline."""
-        return preprocess_ops.normalize_image(images)
 
     def forward(self, features: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
         """Runs the model in training mode on uint8 images; returns logits float32 [B, K]."""

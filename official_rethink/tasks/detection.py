@@ -3,30 +3,25 @@
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
-from official.core import base_task, task_factory
+from official.core import task_factory
 from official.vision.modeling import factory
-from official.vision.ops import preprocess_ops
 
 from official_rethink.configs import detection as configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import coco
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets, detections, restore
-from official_rethink.modeling.checkpoints import companion
-from official_rethink.tasks import train_step
+from official_rethink.modeling import anchor_targets, detections
+from official_rethink.tasks import family, train_step
 
 _DETECTIONS = 'detections'
 
 
 @task_factory.register_task_cls(configs.DetectionTask)
-class DetectionTask(base_task.Task):
+class DetectionTask(family.FamilyTask):
     """Builds model, inputs, losses and metrics of a one-stage detector.
 
     Attributes:
-        resume_step: steps a resumed run has behind it; set before inputs are built.
-        categories: class id to name, for metrics per class; set by whoever knows the data.
         detection_listener: called at evaluation with each image's detections; None for nobody.
     """
 
@@ -41,8 +36,6 @@ class DetectionTask(base_task.Task):
     def __init__(self, params: configs.DetectionTask, logging_dir: str | None = None, name: str | None = None):
         """Args: as Model Garden's task."""
         super().__init__(params, logging_dir=logging_dir, name=name)
-        self.resume_step = 0
-        self.categories: dict[int, str] | None = None
         self.detection_listener: Any = None
 
     def build_model(self) -> tf.keras.Model:
@@ -64,23 +57,6 @@ class DetectionTask(base_task.Task):
             model.head(model.backbone.output)
         return model
 
-    def initialize(self, model: tf.keras.Model) -> None:
-        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
-        config = self.task_config
-        if not config.init_checkpoint:
-            return
-        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
-        reports = restore.restore(
-            model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
-        )
-        logging.info('restored %s:\n%s', self.task_config.init_checkpoint, restore.describe(reports))
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """The network's input height and width."""
-        height, width = self.task_config.model.input_size[:2]
-        return height, width
-
     def build_inputs(
         self, params: types.DataConfig, input_context: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
@@ -94,10 +70,6 @@ class DetectionTask(base_task.Task):
         """Reads pseudo-labelled batches."""
         seed = self.task_config.seed + reader.PSEUDO_SALT
         return reader.read(params, self.output_size, seed, self.resume_step, input_context)
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """Normalises uint8 [B, H, W, 3] on the device, as Model Garden does in the pipeline."""
-        return preprocess_ops.normalize_image(images)
 
     def forward(self, features: tf.Tensor, model: tf.keras.Model) -> Any:
         """Runs the model in training mode on uint8 images and returns its raw outputs as float32."""

@@ -3,61 +3,32 @@
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
-from official.core import base_task, task_factory
-from official.vision.ops import preprocess_ops
+from official.core import task_factory
 
 from official_rethink.common import errors
 from official_rethink.configs import simclr as configs
 from official_rethink.dataloaders import contrastive as reading
 from official_rethink.losses import contrastive as losses
 from official_rethink.modeling import contrastive as modeling
-from official_rethink.modeling import restore
-from official_rethink.modeling.checkpoints import companion
-from official_rethink.tasks import train_step
+from official_rethink.tasks import family, train_step
 
 _NUMBERS = 'numbers'
 _REPORTED = (configs.LOSS, configs.ACCURACY, configs.ENTROPY)
 
 
 @task_factory.register_task_cls(configs.SimClrTask)
-class SimClrTask(base_task.Task):
+class SimClrTask(family.FamilyTask):
     """Builds model, inputs and loss of SimCLR.
 
     Attributes:
         views: images the network sees of one example.
-        resume_step: steps a resumed run has behind it; set before inputs are built.
-        categories: set by the runner; there are no classes here.
     """
 
     views = 2
 
-    def __init__(self, params: configs.SimClrTask, logging_dir: str | None = None, name: str | None = None):
-        """Args: as Model Garden's task."""
-        super().__init__(params, logging_dir=logging_dir, name=name)
-        self.resume_step = 0
-        self.categories: dict[int, str] | None = None
-
     def build_model(self) -> modeling.ContrastiveModel:
         """Builds the model; every weight is random."""
         return modeling.build(self.task_config.model, self.task_config.l2_weight_decay)
-
-    def initialize(self, model: tf.keras.Model) -> None:
-        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint."""
-        config = self.task_config
-        if not config.init_checkpoint:
-            return
-        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
-        reports = restore.restore(
-            model.checkpoint_items, self.task_config.init_checkpoint, self.task_config.init_checkpoint_modules
-        )
-        logging.info('restored %s:\n%s', self.task_config.init_checkpoint, restore.describe(reports))
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Height and width of a view."""
-        height, width = self.task_config.model.input_size[:2]
-        return height, width
 
     def build_inputs(
         self, params: configs.ContrastiveData, input_context: tf.distribute.InputContext | None = None
@@ -65,10 +36,6 @@ class SimClrTask(base_task.Task):
         """Reads batches of pairs; see `dataloaders/contrastive.py`."""
         first_step = self.resume_step if params.is_training else 0
         return reading.read(params, self.output_size, self.task_config.seed, first_step, input_context)
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """Normalises uint8 images on the device as the detection task does, so that a backbone finds the same."""
-        return preprocess_ops.normalize_image(images)
 
     def contrast(self, views: tf.Tensor, model: tf.keras.Model, training: bool) -> losses.Contrast:
         """Computes the loss of views, uint8 [B, 2, H, W, 3], which go through the network as one batch."""

@@ -1,0 +1,52 @@
+"""What the tasks of all families share: where a run stands, how it starts, the size and scale of its images."""
+
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from official.core import base_task
+from official.vision.ops import preprocess_ops
+
+from official_rethink.modeling import restore
+from official_rethink.modeling.checkpoints import companion
+
+
+class FamilyTask(base_task.Task):
+    """A task that builds, reads and measures for itself, rather than holding another.
+
+    Attributes:
+        resume_step: steps a resumed run has behind it; set before inputs are built.
+        categories: class id to name, where there are classes; set by whoever knows the data.
+    """
+
+    def __init__(self, params: Any, logging_dir: str | None = None, name: str | None = None):
+        """Args: as Model Garden's task."""
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self.resume_step = 0
+        self.categories: dict[int, str] | None = None
+
+    def initialize(self, model: tf.keras.Model) -> None:
+        """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint.
+
+        Raises:
+            UserError: the checkpoint does not fit the model, or was imported for other settings.
+        """
+        config = self.task_config
+        if not config.init_checkpoint:
+            return
+        companion.check(config.init_checkpoint, config, config.init_checkpoint_modules)
+        reports = restore.restore(model.checkpoint_items, config.init_checkpoint, config.init_checkpoint_modules)
+        logging.info('restored %s:\n%s', config.init_checkpoint, restore.describe(reports))
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the images the network reads."""
+        height, width = self.task_config.model.input_size[:2]
+        return height, width
+
+    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
+        """Normalises uint8 images [B, H, W, 3] with ImageNet's mean and deviation, on the device.
+
+        The same in every family, so that a backbone of one finds in another what it was trained on.
+        """
+        return preprocess_ops.normalize_image(images)
