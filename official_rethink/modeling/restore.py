@@ -19,6 +19,8 @@ from official_rethink.common import errors
 _GRAPH_KEY = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _VALUE = 'VARIABLE_VALUE'
 _LISTED = 6
+# Beside the weights in a training run's checkpoint.
+_BOOKKEEPING = ('save_counter/', 'optimizer/')
 
 
 @dataclasses.dataclass
@@ -79,15 +81,16 @@ def find_checkpoint(path: str) -> str:
 
 
 def values_hash(path: str) -> str:
-    """Returns the SHA-256 of a checkpoint's values, by name.
+    """Returns the SHA-256 of a checkpoint's weights, by name.
 
     Two runs that went the same way have the same, though one was killed and resumed: how often it had been
-    saved, and the order in which its object graph was written, do not count.
+    saved, and in which order its object graph was written, do not count; nor does the optimizer, of which a
+    checkpoint made right after a restore holds less.
     """
     reader = tf.train.load_checkpoint(find_checkpoint(path))
     digest = hashlib.sha256()
     for name in sorted(reader.get_variable_to_shape_map()):
-        if name != _GRAPH_KEY and not name.startswith('save_counter/'):
+        if name != _GRAPH_KEY and not name.startswith(_BOOKKEEPING):
             value = np.asarray(reader.get_tensor(name))
             content = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
             digest.update(f'{name} {value.dtype} {value.shape} '.encode() + content)

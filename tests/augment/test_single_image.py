@@ -84,7 +84,7 @@ def test_same_seed_same_pixels_eagerly_and_in_tf_data(policy, monkeypatch):
     # Tracing all 25 sub-policies takes ten times as long.
     monkeypatch.setitem(autoaugment.POLICIES, 'imagenet_v0', autoaugment.POLICIES['imagenet_v0'][:4])
     image = _image()
-    seeds = np.stack([np.arange(6), np.full(6, 3)], 1)
+    seeds = np.stack([np.arange(12), np.full(12, 3)], 1)
     eager = [single_image.distort(image, policy, 2, 9.0, tf.constant(seed)).numpy() for seed in seeds]
     dataset = tf.data.Dataset.from_tensor_slices(seeds)
     dataset = dataset.map(lambda seed: single_image.distort(image, policy, 2, 9.0, seed))

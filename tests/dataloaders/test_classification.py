@@ -126,4 +126,6 @@ def test_images_of_one_pixel(tmp_path):
             writer.write(records.to_example(record))
     for training in (True, False):
         images, labels = next(iter(_read(_params(path, training=training, batch=2))))
-        assert np.all(images == 9) and sorted(labels['label'].numpy()) == [1, 2]
+        # Training shuffles across passes over the data, so one batch may hold an image twice.
+        found = sorted(labels['label'].numpy())
+        assert np.all(images == 9) and (found == [1, 2] or (training and set(found) < {1, 2}))
