@@ -54,7 +54,8 @@ def _validate_budget(config: Any, rules: checks.Rules) -> None:
             f'at most {shortest}, the shortest training, so that each has a best checkpoint',
         )
     total = budget.teacher_steps + most_rounds(config.arms) * budget.student_steps
-    if budget.supervised_steps != 0 and budget.supervised_steps < total:
+    compared = any(arm.self_training for arm in config.arms)
+    if compared and 0 < budget.supervised_steps < total or budget.supervised_steps < 0:
         raise rules.fail(
             'budget.supervised_steps',
             f'0, or at least {total}, teacher_steps + student_steps of every round, or the supervised arms get less',

@@ -24,6 +24,11 @@ def test_the_supervised_arm_gets_the_steps_of_teacher_and_student(tmp_path):
     assert fake.load(tmp_path, 'budget.supervised_steps=90').budget.supervised() == 90
 
 
+def test_without_students_the_supervised_arms_may_be_as_short_as_one_likes(tmp_path):
+    alone = fake.STUDY.split('- {name: self_training')[0]
+    assert fake.load(tmp_path, 'budget.supervised_steps=30', alone).budget.supervised() == 30
+
+
 @pytest.mark.parametrize(
     ('override', 'words'),
     [
