@@ -14,10 +14,14 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
     self_training_imagenet_resnet                Noisy Student of the second
     simclr_resnet_imagenet                       contrastive pre-training, ResNet-50, 224 pixels
     simclr_efficientnet_imagenet                 contrastive pre-training, EfficientNet-B7, 224 pixels
+    seg_nasfpn_efficientnet_pascal               segmentation, EfficientNet-B7 or -L2 and NAS-FPN, 512 pixels
+    seg_deeplabv3plus_efficientnet_pascal        segmentation, EfficientNet-B7 and DeepLabv3+, 512 pixels
+    seg_deeplabv3plus_resnet_pascal              segmentation, ResNet-101 and DeepLabv3+, 512 pixels
+    self_training_seg_...                        the student of each of these three
 """
 
 # Factories: name -> types and defaults.
-from official_rethink.configs import classification, detection, joint, simclr  # noqa: F401
+from official_rethink.configs import classification, detection, joint, segmentation, simclr  # noqa: F401
 from official_rethink.modeling import conversion
 
 # Backbones: EfficientNet as the original builds it, in the place of Model Garden's; ResNet and SpineNet beside them.

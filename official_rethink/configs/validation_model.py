@@ -19,7 +19,7 @@ _MODEL_IDS = {
     'spinenet': [*spinenet.SCALING_MAP, *published.RELEASE_SPINENETS],
     'spinenet_mobile': list(spinenet_mobile.SCALING_MAP),
 }
-_ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
+ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
 
 
 def check(rules: checks.Rules, extra_modules: Sequence[str] = ()) -> None:
@@ -98,7 +98,7 @@ def check_backbone(rules: checks.Rules) -> None:
 
 def _check_norm(rules: checks.Rules, backbone: str) -> None:
     name = _MODEL + 'norm_activation.'
-    rules.choice(name + 'activation', ('relu', 'swish') if backbone in _SPINENETS else _ACTIVATIONS)
+    rules.choice(name + 'activation', ('relu', 'swish') if backbone in _SPINENETS else ACTIVATIONS)
     rules.below_one(name + 'norm_momentum')
     rules.positive(name + 'norm_epsilon')
 
