@@ -105,7 +105,7 @@ def unit(key: str) -> str:
 
 def _report(experiment: str, loaded: Any, base: Any) -> dict[str, Any]:
     """What differs from the experiment as its factory makes it, and the resolved schedule."""
-    from official_rethink.configs import checks, parse  # noqa: PLC0415
+    from official_rethink.configs import checks, parse, schedule  # noqa: PLC0415
 
     values, defaults = ({key: value for key, value, _ in checks.walk(item.params)} for item in (loaded, base))
     differs = {
@@ -123,6 +123,7 @@ def _report(experiment: str, loaded: Any, base: Any) -> dict[str, Any]:
         'description': parse.experiments()[experiment],
         'differs_from_defaults': differs,
         'schedule': _schedule(loaded.params),
+        'remarks': schedule.remarks(loaded.params),
     }
 
 
@@ -181,7 +182,8 @@ def _settings_text(report: dict[str, Any]) -> str:
     ]
     lines.append('Differs from the defaults' if rows else 'Nothing differs from the defaults')
     lines += _table(rows)
-    return '\n'.join([*lines, '', 'Schedule', *_schedule_lines(report['schedule']), ''])
+    remarks = [f'  note: {remark}' for remark in report['remarks']]
+    return '\n'.join([*lines, '', 'Schedule', *_schedule_lines(report['schedule']), *remarks, ''])
 
 
 def _shown(value: Any, unit_name: str = '') -> str:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     if flags is None:
         return 0
     from official_rethink import registry_imports  # noqa: F401
-    from official_rethink.configs import parse, validation, validation_data
+    from official_rethink.configs import parse, schedule, validation, validation_data
     from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import evaluate, runner
 
@@ -73,6 +73,8 @@ def main(argv: Sequence[str]) -> int:
         )
         _print_metrics(measured['metrics'])
         return 0
+    for remark in schedule.remarks(params):
+        sys.stderr.write(f'note: {remark}\n')
     with runner.locked(model_dir):
         runner.save_params(params, model_dir)
         result = runner.run(params, strategy, flags.mode, model_dir, categories)

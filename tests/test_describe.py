@@ -90,6 +90,7 @@ def test_text_says_what_differs_and_nothing_else():
             'learning_rate': {'type': 'stepwise', 'stepwise': {'boundaries': [500], 'values': [0.1, 0.01]}},
             'warmup': {'type': 'linear', 'linear': {'warmup_learning_rate': 0.001, 'warmup_steps': 10}},
         },
+        'remarks': ['the run is short.'],
     }
     assert describe._settings_text(report).split('\n') == [
         'x: An experiment.',
@@ -102,6 +103,7 @@ def test_text_says_what_differs_and_nothing_else():
         '  evaluated every 100 steps',
         '  learning rate 0.1 from step 0, 0.01 from step 500',
         '  linear warm-up from 0.001 over the first 10 steps',
+        '  note: the run is short.',
         '',
     ]
 

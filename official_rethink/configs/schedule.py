@@ -95,5 +95,18 @@ def resolve(params: Any) -> None:
             )
 
 
+def remarks(params: Any) -> list[str]:
+    """What is allowed but rarely meant in a resolved schedule, one sentence each, for whoever starts a run."""
+    trainer = params.trainer
+    kind = trainer.optimizer_config.warmup.type
+    warmup = getattr(trainer.optimizer_config.warmup.get(), 'warmup_steps', 0) if kind else 0
+    if not warmup or warmup < trainer.train_steps:
+        return []
+    return [
+        f'the learning rate warms up for {warmup:,} steps, but the run is {trainer.train_steps:,} steps long and ends '
+        'before it gets there; trainer.schedule.base_warmup_steps sets the warm-up.'
+    ]
+
+
 def _largest_divisor(value: int, limit: int) -> int:
     return max(divisor for divisor in range(1, min(value, limit) + 1) if value % divisor == 0)

@@ -66,3 +66,11 @@ def test_the_releases_schedule_of_spinenet():
     assert stepwise.boundaries == [217_610, 226_870]
     assert stepwise.values == pytest.approx([0.28, 0.028, 0.0028])
     assert trainer.optimizer_config.warmup.linear.warmup_steps == 2000
+
+
+@pytest.mark.parametrize(('steps', 'warmup', 'said'), [(1000, 1000, 1), (1001, 1000, 0), (5, 0, 0)])
+def test_a_warm_up_that_outlasts_the_run_is_remarked_on(steps, warmup, said):
+    override = f'trainer.schedule.base_train_steps={steps},trainer.schedule.base_warmup_steps={warmup}'
+    remarks = schedule.remarks(parse.load_experiment(NAME, (), override))
+    assert len(remarks) == said
+    assert all(f'warms up for {warmup:,} steps' in remark and f'{steps:,} steps long' in remark for remark in remarks)
