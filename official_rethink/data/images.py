@@ -108,7 +108,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
     is_jpeg = data.startswith(_JPEG_MAGIC)
     if not is_jpeg and not data.startswith(_PNG_MAGIC):
         raise _not_an_image(data)
-    keep = _walk_jpeg(data) if is_jpeg else _walk_png(data)
+    keep = _walk_jpeg(data) if is_jpeg else check_png(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's warning on sizes it still accepts
@@ -213,8 +213,12 @@ def _walk_jpeg(data: bytes) -> bool:
     raise _truncated(data, 'end-of-image marker')
 
 
-def _walk_png(data: bytes) -> bool:
-    """Checks every chunk to the end; returns whether the bytes can be kept (up to 8 bits, opaque)."""
+def check_png(data: bytes) -> bool:
+    """Checks every chunk of a PNG to the end; returns whether the bytes can be kept (up to 8 bits, opaque).
+
+    Raises:
+        BadImage: truncated, or a checksum is wrong.
+    """
     position, keep, pixels = len(_PNG_MAGIC), False, False
     while position + 12 <= len(data):
         length, kind = struct.unpack('>I4s', data[position : position + 8])

@@ -49,7 +49,8 @@ class Record:
         filename: as the user knows it.
         annotations: the labelled instances; empty for an unlabelled image.
         pseudo: the labels come from a teacher.
-        label_map_png: PNG whose values are class ids; 0 is background, 255 is ignored.
+        label_map_png: 8-bit grey PNG whose values are class ids; 0 is background, 255 is ignored.
+        score_map_png: of a pseudo label map, 8-bit grey PNG of a teacher's confidence in each pixel: round(255 score).
         class_label: the image's one class, for classification, from 1.
         class_probabilities: of a pseudo label, a teacher's probability of each class, class 1 first.
     """
@@ -63,6 +64,7 @@ class Record:
     annotations: list[Annotation] = dataclasses.field(default_factory=list)
     pseudo: bool = False
     label_map_png: bytes | None = None
+    score_map_png: bytes | None = None
     class_label: int | None = None
     class_probabilities: Sequence[float] | None = None
 
@@ -109,6 +111,8 @@ def _image_values(record: Record) -> dict[str, list[Any]]:
     }
     if record.label_map_png is not None:
         values['image/segmentation/class/encoded'] = [record.label_map_png]
+    if record.score_map_png is not None:
+        values['image/segmentation/score/encoded'] = [record.score_map_png]
     if record.class_label is not None:
         values['image/class/label'] = [int(record.class_label)]
     if record.class_probabilities is not None:
@@ -183,6 +187,7 @@ def from_example(serialized: bytes) -> Record:
         annotations=_annotations(values, height, width),
         pseudo=bool(one('image/pseudo', 0)),
         label_map_png=one('image/segmentation/class/encoded'),
+        score_map_png=one('image/segmentation/score/encoded'),
         class_label=None if class_label is None else int(class_label),
         class_probabilities=list(values('image/class/probabilities')) or None,
     )

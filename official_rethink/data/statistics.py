@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from official_rethink.common import errors
-from official_rethink.data import records
+from official_rethink.data import label_maps, records
 
 # COCO's border areas, 32² and 96² pixels: small up to the first, large from the second on.
 SIZE_BORDERS = (32**2, 96**2)
@@ -31,6 +33,8 @@ class Statistics:
         self._per_size: Counter[str] = Counter()
         self._crowds = 0
         self._labelled = 0
+        self._mapped = 0
+        self._pixels = np.zeros(256, np.int64)
 
     @property
     def num_images(self) -> int:
@@ -53,6 +57,8 @@ class Statistics:
         if record.class_label is not None:
             self._per_category[record.class_label] += not record.annotations
             classes = sorted({*classes, record.class_label})
+        if record.label_map_png is not None:
+            classes = self._add_label_map(record, record.label_map_png) or classes
         self._rows.append((record.source_id, content_hash(record.encoded), classes))
         self._sizes.append((record.height, record.width))
         self._labelled += bool(record.annotations)
@@ -66,14 +72,28 @@ class Statistics:
             self._per_size[SIZE_NAMES[sum(area > border for border in SIZE_BORDERS)]] += 1
         return shard
 
+    def _add_label_map(self, record: records.Record, png: bytes) -> list[int]:
+        """Counts pixels; where nothing else tells the image's classes, returns those of the map."""
+        counts = label_maps.pixels(label_maps.decode(png))
+        self._mapped += 1
+        self._pixels += counts
+        if record.annotations or record.class_label is not None:
+            return []
+        classes = [int(value) for value in np.flatnonzero(counts[: label_maps.IGNORE]) if value]
+        self._per_category.update(classes)
+        return classes
+
     def description(self, categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Returns the counts as the description's fields; lists over images are in shard order.
 
-        Instances leave crowds out, which are counted apart; of a single-object image the one class counts.
+        Instances leave crowds out, which are counted apart; of a single-object image the one class counts, of an
+        image with nothing but a label map each class in it. If every image has a label map, there are the
+        fields `label_maps` (true), `pixels_per_category` (background '0' first) and `void_pixels`.
         """
         in_order = [row for shard in range(self._num_shards) for row in self._rows[shard :: self._num_shards]]
         known = {int(category['id']) for category in categories}
-        unknown = sorted(set(self._per_category) - known)
+        mapped = {int(value) for value in np.flatnonzero(self._pixels[: label_maps.IGNORE])} - {0}
+        unknown = sorted({*self._per_category, *mapped} - known)
         if unknown:
             raise errors.UserError(f'records have class ids {unknown}, which the categories do not list.')
         heights, widths = (sorted(side) for side in zip(*self._sizes, strict=True))
@@ -94,4 +114,14 @@ class Statistics:
             'image_ids': [row[0] for row in in_order],
             'image_hashes': [row[1] for row in in_order],
             'image_categories': [row[2] for row in in_order],
+            **self._pixel_fields(known),
+        }
+
+    def _pixel_fields(self, known: set[int]) -> dict[str, Any]:
+        if not self._mapped or self._mapped < self.num_images:
+            return {}
+        return {
+            'label_maps': True,
+            'pixels_per_category': {str(i): int(self._pixels[i]) for i in sorted({0, *known}) if i < label_maps.IGNORE},
+            'void_pixels': int(self._pixels[label_maps.IGNORE]),
         }

@@ -24,6 +24,8 @@ def text(description: Mapping[str, Any], place: str = '') -> str:
     if description['categories']:
         if description['num_instances'] or description['num_crowds']:
             lines += _boxes(description, labelled)
+        if description.get('label_maps'):
+            lines.append(_pixels(description))
         lines += _histogram(description)
     else:
         lines.append('  no labels')
@@ -49,18 +51,34 @@ def _boxes(description: Mapping[str, Any], labelled: int) -> list[str]:
     ]
 
 
+def _pixels(description: Mapping[str, Any]) -> str:
+    counts, void = description['pixels_per_category'], description['void_pixels']
+    total = max(sum(counts.values()) + void, 1)
+    named = total - void - counts['0']
+    return (
+        f'  label maps: {total:,} pixels; {named / total:.1%} of classes, {counts["0"] / total:.1%} background, '
+        f'{void / total:.1%} void'
+    )
+
+
 def _histogram(description: Mapping[str, Any]) -> list[str]:
     """One line a class, in the order of ids; a class without instances is pointed at."""
     counts = description['instances_per_category']
     shown = description['categories'][:_MAX_CLASSES]
     most = max([*counts.values(), 1])
     width = max(len(category['name']) for category in shown)
-    lines = [f'  classes: {len(description["categories"])}, instances of each (crowds left out):']
+    pixels = description.get('pixels_per_category', {})
+    labelled = max(sum(pixels.values()), 1)
+    boxes = description['num_instances'] or not pixels
+    counted = 'instances of each (crowds left out)' if boxes else 'images with each'
+    shares = ', and its share of the pixels that are not void' if pixels else ''
+    lines = [f'  classes: {len(description["categories"])}, {counted}{shares}:']
     for category in shown:
         count = counts[str(category['id'])]
+        share = f'  {pixels[str(category["id"])] / labelled:>6.2%}' if pixels else ''
         # Square roots keep rare classes visible beside COCO's 260,000 people.
         bar = '#' * max(round(_BAR * (count / most) ** 0.5), 1) if count else '(none)'
-        lines.append(f'    {category["id"]:>4}  {category["name"]:<{width}}  {count:>9,}  {bar}')
+        lines.append(f'    {category["id"]:>4}  {category["name"]:<{width}}  {count:>9,}{share}  {bar}')
     if len(description['categories']) > _MAX_CLASSES:
         lines.append(f'    ... and {len(description["categories"]) - _MAX_CLASSES} more classes')
     return lines

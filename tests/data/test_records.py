@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from official.vision.dataloaders import tf_example_decoder, utils
+from official.vision.dataloaders import segmentation_input, tf_example_decoder, utils
 
-from official_rethink.data import masks, records
+from official_rethink.data import label_maps, masks, records
 from tests.data import making
 
 
@@ -30,7 +30,8 @@ def full_record() -> records.Record:
         filename='böse name.png',
         annotations=annotations,
         pseudo=True,
-        label_map_png=masks.to_png(mask * 3),
+        label_map_png=label_maps.encode(mask * 3),
+        score_map_png=label_maps.encode(mask * 200),
         class_label=4,
     )
 
@@ -101,6 +102,19 @@ def test_model_garden_decodes_the_same():
     np.testing.assert_array_equal(found['image'], np.asarray(making.picture()))
     assert (int(found['height']), int(found['width'])) == (making.HEIGHT, making.WIDTH)
     assert int(utils.process_source_id(found['source_id'])) == 11
+
+
+def test_model_gardens_segmentation_reads_the_label_map():
+    record = full_record()
+    decoded = segmentation_input.Decoder().decode(tf.constant(records.to_example(record)))
+    parser = segmentation_input.Parser(
+        [making.HEIGHT, making.WIDTH], resize_eval_groundtruth=False, groundtruth_padded_size=[50, 70]
+    )
+    _, labels = parser._parse_eval_data(decoded)
+    expected = np.full((50, 70, 1), 255)
+    expected[: making.HEIGHT, : making.WIDTH] = 0
+    expected[8:20, 10:30] = 3
+    np.testing.assert_array_equal(labels['masks'], expected)
 
 
 def test_model_garden_decodes_an_image_without_objects():

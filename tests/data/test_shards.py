@@ -5,11 +5,12 @@ import os
 import pathlib
 import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from official_rethink.common import errors, files
-from official_rethink.data import problems, records, shards
+from official_rethink.data import label_maps, problems, records, shards
 from tests.data import making
 from tests.data.making import record
 
@@ -268,3 +269,42 @@ def test_split_names_that_patterns_could_not_find_are_refused(tmp_path, split: s
 def test_numbers_of_shards_out_of_range_are_refused(tmp_path, number: int):
     with pytest.raises(errors.UserError, match=f'num_shards is {number}'):
         write(tmp_path, num_shards=number)
+
+
+def mapped(index: int, rows: list[list[int]]) -> records.Record:
+    record = making.record(index)
+    record.label_map_png = label_maps.encode(np.array(rows, np.uint8))
+    return record
+
+
+def test_description_counts_the_pixels_of_label_maps(tmp_path):
+    items = [mapped(1, [[0, 0, 2], [255, 2, 2]]), mapped(2, [[255, 255, 255]]), mapped(3, [[1, 2, 0]])]
+    categories = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}, {'id': 3, 'name': 'unicorn'}]
+    description = shards.write(items, str(tmp_path), 'train', categories)
+    assert description['label_maps'] is True
+    assert description['pixels_per_category'] == {'0': 3, '1': 1, '2': 4, '3': 0}
+    assert description['void_pixels'] == 4
+    # Without boxes, an image is of the classes that its map shows: label fractions keep each of them.
+    assert description['image_categories'] == [[2], [], [1, 2]]
+    assert description['instances_per_category'] == {'1': 1, '2': 2, '3': 0}
+    assert (description['num_instances'], description['num_images_with_annotations']) == (0, 0)
+
+
+def test_boxes_or_a_class_go_before_the_label_map(tmp_path):
+    boxed, single = mapped(1, [[0, 2]]), mapped(2, [[2, 2]])
+    boxed.annotations = [records.Annotation((0.0, 0.0, 8.0, 10.0), 1)]
+    single.class_label = 1
+    description = shards.write([boxed, single], str(tmp_path), 'train', [{'id': i, 'name': f'{i}'} for i in (1, 2)])
+    assert description['image_categories'] == [[1], [1]]
+    assert description['instances_per_category'] == {'1': 2, '2': 0}
+    assert description['pixels_per_category'] == {'0': 1, '1': 0, '2': 3}
+
+
+def test_a_set_of_which_some_images_lack_label_maps_has_none(tmp_path):
+    description = shards.write([mapped(1, [[0]]), making.record(2)], str(tmp_path), 'train', [])
+    assert not {'label_maps', 'pixels_per_category', 'void_pixels'} & set(description)
+
+
+def test_label_maps_of_unlisted_classes_are_refused(tmp_path):
+    with pytest.raises(errors.UserError, match=r'class ids \[7\], which the categories do not list'):
+        shards.write([mapped(1, [[0, 7]])], str(tmp_path), 'train', [{'id': 1, 'name': 'cat'}])

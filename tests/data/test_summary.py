@@ -1,6 +1,8 @@
 """The summary tells what the description holds, and points at what is odd."""
 
-from official_rethink.data import problems, records, shards, summary
+import numpy as np
+
+from official_rethink.data import label_maps, problems, records, shards, summary
 from tests.data import making
 
 BOX = (0.0, 0.0, 8.0, 10.0)
@@ -46,3 +48,20 @@ def test_summary_of_single_object_images(tmp_path):
     text = summary.text(shards.write([one], str(tmp_path), 'train', [{'id': 1, 'name': 'cat'}]))
     assert '1  cat          1' in text
     assert 'boxes' not in text
+
+
+def test_summary_of_label_maps(tmp_path):
+    """2 x 20 pixels: 20 background, 8 void, 3 cat, 9 dog; shares are of the 32 that are not void."""
+    rows = [np.array([[0] * 20, [255] * 8 + [1] * 3 + [2] * 9], np.uint8), np.zeros((2, 20), np.uint8)]
+    items = [making.record(number) for number in range(2)]
+    for item, label_map in zip(items, rows, strict=True):
+        item.label_map_png = label_maps.encode(label_map)
+    categories = [{'id': i, 'name': name} for i, name in enumerate(('cat', 'dog', 'unicorn'), 1)]
+    text = summary.text(shards.write(items, str(tmp_path), 'train', categories))
+    assert text.splitlines()[2:] == [
+        '  label maps: 80 pixels; 15.0% of classes, 75.0% background, 10.0% void',
+        '  classes: 3, images with each, and its share of the pixels that are not void:',
+        '       1  cat              1   4.17%  ##############################',
+        '       2  dog              1  12.50%  ##############################',
+        '       3  unicorn          0   0.00%  (none)',
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from official_rethink.data import problems, records, shards
+from official_rethink.data import label_maps, problems, records, shards
 from official_rethink.pseudo_labels import inference, labelling, source, store
 
 CATEGORIES = [{'id': 1, 'name': 'red', 'source_id': 1}, {'id': 3, 'name': 'blue', 'source_id': 3}]
@@ -47,7 +47,8 @@ def record(number: int, labelled: bool = False) -> records.Record:
     )
     if labelled and box:
         found.annotations = [records.Annotation(tuple(map(float, box)), 1)]  # type: ignore[arg-type]
-        found.label_map_png, found.class_label = b'human', 1
+        found.label_map_png = label_maps.encode(np.zeros((height, width), np.uint8))
+        found.class_label = 1
     return found
 
 
