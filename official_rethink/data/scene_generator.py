@@ -6,15 +6,23 @@ import cv2
 import numpy as np
 
 from official_rethink.common import errors
-from official_rethink.data import scene_knobs, scene_render
-from official_rethink.data.scene_objects import DEFAULT_NUM_CLASSES, KINDS, MIXED, MIXED_OTHER, PRETRAINING_FAMILIES
+from official_rethink.data import label_maps, scene_knobs, scene_render
+from official_rethink.data.scene_objects import (
+    DEFAULT_NUM_CLASSES,
+    KINDS,
+    MIXED,
+    MIXED_OTHER,
+    PRETRAINING_FAMILIES,
+    SEGMENTATION,
+)
 from official_rethink.data.scene_shapes import Family
 
 DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 32, 1024
 MAX_OBJECTS = 40
-# The two mixed kinds are one set of images with different labels.
-KIND_CODES = {'detection': 1, 'classification': 2, MIXED: 3, MIXED_OTHER: 3}
+MAX_VOID_BORDER = 16
+# Kinds of one code are one set of images with different labels.
+KIND_CODES = {'detection': 1, SEGMENTATION: 1, 'classification': 2, MIXED: 3, MIXED_OTHER: 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +31,18 @@ class Settings:
 
     Attributes:
         kind: 'detection' (several objects an image), 'classification' (one, of classes of its own), 'mixed' (as
-            detection, with objects of both sorts of classes, of which detection's are labelled) or 'mixed_other'
-            (the same images, of which the other objects are labelled).
+            detection, with objects of both sorts of classes, of which detection's are labelled), 'mixed_other'
+            (the same images, of which the other objects are labelled) or 'segmentation' (detection's images with a
+            void border in their label maps).
         height: of the images, in pixels.
         width: of the images, in pixels.
         difficulty: in [0, 1]; turns what `scene_knobs.Knobs` lists.
-        num_classes: the first so many families of the kind; None: 8 for detection, 10 for classification. Of
-            the mixed kinds, how many of detection's families occur.
+        num_classes: the first so many families of the kind; None: 8 for detection and segmentation, 10 for
+            classification. Of the mixed kinds, how many of detection's families occur.
         min_objects: least number of objects in a detection image, but one that finds no place is left out.
         max_objects: largest number of objects in a detection image.
+        void_border: pixels on either side of an object's outline that the label map leaves void, as PASCAL VOC's do;
+            None: 1 for segmentation, 0 for the other kinds.
     """
 
     kind: str = 'detection'
@@ -41,6 +52,7 @@ class Settings:
     num_classes: int | None = None
     min_objects: int = 1
     max_objects: int = 8
+    void_border: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KIND_CODES:
@@ -65,6 +77,9 @@ class Settings:
                 (self.min_objects, self.max_objects),
                 f'0 <= min <= max <= {MAX_OBJECTS}',
             )
+        if not 0 <= self.border <= MAX_VOID_BORDER:
+            allowed = f'a whole number of pixels from 0 to {MAX_VOID_BORDER}'
+            raise errors.bad_value('void_border', self.void_border, allowed, where='--void_border')
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -79,7 +94,12 @@ class Settings:
     @property
     def _counted(self) -> str:
         """The kind whose families num_classes counts."""
-        return 'detection' if self.kind in (MIXED, MIXED_OTHER) else self.kind
+        return 'detection' if self.kind in (MIXED, MIXED_OTHER, SEGMENTATION) else self.kind
+
+    @property
+    def border(self) -> int:
+        """The void border's pixels on either side of an outline."""
+        return int(self.kind == SEGMENTATION) if self.void_border is None else self.void_border
 
     @property
     def _chosen(self) -> tuple[Family, ...]:
@@ -95,7 +115,7 @@ class Scene:
         boxes: float32 [N, 4], y1 x1 y2 x2 in pixels, tight around what is visible of the object.
         classes: int32 [N], ids from 1.
         masks: uint8 [N, H, W], 1 where the object is visible; no pixel belongs to two.
-        label_map: uint8 [H, W], class ids, 0 is background.
+        label_map: uint8 [H, W], class ids, 0 is background, 255 the void border.
         keypoints: per instance, float [P, 3]: x, y, visibility (0 outside, 1 hidden, 2 visible).
         visible_shares: float32 [N], visible over whole area.
         num_clutter: how many distractors were drawn.
@@ -131,7 +151,8 @@ def generate(index: int, seed: int, settings: Settings) -> Scene:
         wanted = _wanted_objects(rng, first, knob, settings)
     rendered = scene_render.render(rng, settings.height, settings.width, knob, families, wanted)
     scene = _scene(rendered, first + 1 if settings.kind == 'classification' else None)
-    return scene if families == settings.families else _labelled_part(scene, settings)
+    scene = scene if families == settings.families else _labelled_part(scene, settings)
+    return _with_void_border(scene, settings.border) if settings.border else scene
 
 
 def _labelled_part(scene: Scene, settings: Settings) -> Scene:
@@ -150,6 +171,16 @@ def _labelled_part(scene: Scene, settings: Settings) -> Scene:
         keypoints=[scene.keypoints[number] for number in kept],
         visible_shares=scene.visible_shares[kept],
     )
+
+
+def _with_void_border(scene: Scene, border: int) -> Scene:
+    """Makes void what lies within `border` pixels of an object's outline, on both sides; the frame is no outline."""
+    numbers = np.zeros(scene.label_map.shape, np.uint8)
+    for number, mask in enumerate(scene.masks, 1):
+        numbers[mask > 0] = number
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * border + 1, 2 * border + 1))
+    outline = cv2.dilate(numbers, disc) != cv2.erode(numbers, disc)
+    return dataclasses.replace(scene, label_map=np.where(outline, np.uint8(label_maps.IGNORE), scene.label_map))
 
 
 def _balanced_class(index: int, seed: int, settings: Settings) -> int:

@@ -18,5 +18,7 @@ KINDS: dict[str, tuple[Family, ...]] = {
 }
 """Per kind of data set, its families; a data set of K classes has the first K."""
 DEFAULT_NUM_CLASSES = {'detection': 8, 'classification': 10}
+SEGMENTATION = 'segmentation'
+"""The images of 'detection', with label maps in place of masks and key points."""
 MIXED, MIXED_OTHER = 'mixed', 'mixed_other'
 """Kinds that show both sets of classes in the same images: 'mixed' labels those to detect, the other the others."""

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from official_rethink.common import errors, files
-from official_rethink.data import records
+from official_rethink.data import label_maps, records
 from official_rethink.data.scene_generator import DEFAULT_SIZE, KIND_CODES, Scene, Settings, generate
+from official_rethink.data.scene_objects import SEGMENTATION
 
 __all__ = [
     'Scene',
@@ -35,17 +36,14 @@ _JPEG_QUALITY = 92
 
 
 def categories(settings: Settings) -> list[dict[str, Any]]:
-    """The classes as the description lists them, with the names of their key points."""
-    return [
-        {
-            'id': number,
-            'name': family.name,
-            'source_id': number,
-            'keypoints': list(family.keypoint_names),
-            'keypoint_flip_pairs': [list(pair) for pair in family.flip_pairs],
-        }
-        for number, family in enumerate(settings.families, 1)
-    ]
+    """The classes as the description lists them, with the names of their key points if the kind has these."""
+    found: list[dict[str, Any]] = []
+    for number, family in enumerate(settings.families, 1):
+        found.append({'id': number, 'name': family.name, 'source_id': number})
+        if settings.kind != SEGMENTATION:
+            found[-1]['keypoints'] = list(family.keypoint_names)
+            found[-1]['keypoint_flip_pairs'] = [list(pair) for pair in family.flip_pairs]
+    return found
 
 
 def source_id(index: int, seed: int, settings: Settings) -> str:
@@ -67,21 +65,25 @@ def make_record(index: int, seed: int, settings: Settings, labelled: bool = True
         filename=f'{settings.kind}_scene_{seed}_{index:08d}.jpg',
     )
     if labelled:
-        record.label_map_png = _encoded('.png', scene.label_map)
+        record.label_map_png = label_maps.encode(scene.label_map)
         record.class_label = scene.class_label
-        record.annotations = [_annotation(scene, number) for number in range(len(scene.boxes))]
+        whole = settings.kind != SEGMENTATION
+        record.annotations = [_annotation(scene, number, whole) for number in range(len(scene.boxes))]
     return record
 
 
-def _annotation(scene: Scene, number: int) -> records.Annotation:
+def _annotation(scene: Scene, number: int, whole: bool) -> records.Annotation:
+    """One object: box and area, and mask and key points if the `whole` truth is stored."""
     y1, x1, y2, x2 = (float(side) for side in scene.boxes[number])
-    return records.Annotation(
+    annotation = records.Annotation(
         box=(y1, x1, y2, x2),
         label=int(scene.classes[number]),
         area=float(cv2.countNonZero(scene.masks[number])),
-        mask_png=_encoded('.png', scene.masks[number]),
-        keypoints=[(float(x), float(y), int(visible)) for x, y, visible in scene.keypoints[number]],
     )
+    if whole:
+        annotation.mask_png = _encoded('.png', scene.masks[number])
+        annotation.keypoints = [(float(x), float(y), int(visible)) for x, y, visible in scene.keypoints[number]]
+    return annotation
 
 
 def _encoded(extension: str, image: np.ndarray, options: Sequence[int] = ()) -> bytes:
@@ -118,6 +120,9 @@ def write_scenes(
         'num_shards': num_shards,
         'split': split,
     }
+    del inputs['void_border']
+    if settings.border:  # sets prepared before there were borders stay the same sets
+        inputs['void_border'] = settings.border
     return shards.write(
         range(num_images),
         output_dir,
@@ -148,7 +153,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--kind',
         default='detection',
         help='detection; classification: other classes, one object an image; mixed: objects of both sorts of classes, '
-        "detection's labelled; mixed_other: the same images, the others labelled",
+        "detection's labelled; mixed_other: the same images, the others labelled; segmentation: detection's images "
+        'with label maps',
+    )
+    parser.add_argument(
+        '--void_border',
+        type=int,
+        default=None,
+        help='pixels on either side of an outline that label maps leave void (default: segmentation 1, others 0)',
     )
     parser.add_argument(
         '--num_classes',
@@ -172,7 +184,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Does `prepare scenes` and returns the description of what was written."""
     height, width = _size(args.size)
     settings = Settings(
-        kind=args.kind, height=height, width=width, difficulty=args.difficulty, num_classes=args.num_classes
+        kind=args.kind,
+        height=height,
+        width=width,
+        difficulty=args.difficulty,
+        num_classes=args.num_classes,
+        void_border=args.void_border,
     )
     return write_scenes(
         args.output_dir,
