@@ -8,72 +8,12 @@ from typing import Any
 from official.modeling import hyperparams
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, layers, parse, study_validation
+from official_rethink.configs import checks, layers, parse, study_kinds, study_validation
+from official_rethink.configs.study_data import DataConfig
 
 RANDOM = study_validation.RANDOM
 PRETRAINING = 'pretraining/'
-
-
-@dataclasses.dataclass
-class ScenesConfig(hyperparams.Config):
-    """The built-in scenes, made when `data.labelled` is empty.
-
-    Attributes:
-        num_labelled: images with labels that training may read.
-        num_unlabelled: images the teacher labels; their truth is used only to measure the pseudo labels.
-        num_validation: images that choose the best checkpoint.
-        num_test: images every arm's best checkpoint is measured on.
-        size: height and width in pixels.
-        difficulty: of the scenes, in [0, 1].
-        num_classes: object classes, without background.
-        seed: of the scenes; each set draws from its own stream.
-        num_classification: images of one object each, of classes of their own, for joint arms and for
-            pre-training by classification or SimCLR; drawn only where an arm needs them.
-        num_classification_validation: such images that measure the classifier.
-    """
-
-    num_labelled: int = 400
-    num_unlabelled: int = 2000
-    num_validation: int = 200
-    num_test: int = 400
-    size: int = 128
-    difficulty: float = 0.5
-    num_classes: int = 5
-    seed: int = 0
-    num_classification: int = 2000
-    num_classification_validation: int = 200
-
-
-@dataclasses.dataclass
-class DataConfig(hyperparams.Config):
-    """Shard patterns as `prepare` writes them, such as `shards/train*`.
-
-    Attributes:
-        labelled: human-labelled images; '' prepares the built-in scenes.
-        unlabelled: images for the teacher to label; needed only when an arm self-trains.
-        unlabelled_truth: the unlabelled shards carry labels that may be used to measure pseudo labels.
-        validation: human-labelled images that choose the best checkpoint.
-        test: human-labelled images every arm is measured on; '' takes the validation images.
-        classification: images with one class each, for joint arms and for pre-training by classification or
-            SimCLR (which leaves the classes alone).
-        classification_validation: such images that measure the classifier; '' measures none in joint arms.
-        alignment: images with boxes of other classes, for pre-training of kind 'alignment'. Name the same
-            images, without labels, in `unlabelled` to compare with self-training on them, as Zoph et al. do.
-        alignment_validation: such images that choose that detector's best checkpoint.
-        scenes: the built-in scenes. Where a pre-training of kind 'alignment' is used, their unlabelled images
-            hold objects of ten further classes too, and these objects' boxes are the alignment set.
-    """
-
-    labelled: str = ''
-    unlabelled: str = ''
-    unlabelled_truth: bool = False
-    validation: str = ''
-    test: str = ''
-    classification: str = ''
-    classification_validation: str = ''
-    alignment: str = ''
-    alignment_validation: str = ''
-    scenes: ScenesConfig = dataclasses.field(default_factory=ScenesConfig)
+NETWORK = 'network/'
 
 
 @dataclasses.dataclass
@@ -89,6 +29,21 @@ class RoleConfig(hyperparams.Config):
     experiment: str = ''
     config_files: list[str] = dataclasses.field(default_factory=list)
     params_override: str = ''
+
+
+@dataclasses.dataclass
+class NetworkConfig(hyperparams.Config):
+    """One of several networks that a study compares; arms name it.
+
+    Attributes:
+        name: what arms call it; letters, digits, '.', '_' and '-'.
+        supervised: how its supervised models and teachers are trained.
+        self_training: how its students are; needed where an arm of it self-trains.
+    """
+
+    name: str = ''
+    supervised: RoleConfig = dataclasses.field(default_factory=RoleConfig)
+    self_training: RoleConfig = dataclasses.field(default_factory=RoleConfig)
 
 
 @dataclasses.dataclass
@@ -149,6 +104,7 @@ class ArmConfig(hyperparams.Config):
 
     Attributes:
         name: of the row; letters, digits, '.', '_' and '-'.
+        network: name of one of the study's networks; '' for the study's own `supervised` and `self_training`.
         initialization: 'random', or the checkpoint to start from.
         initialization_modules: what is read from that checkpoint.
         pretraining: name of a pre-training of the study to start from; '' for none.
@@ -159,11 +115,12 @@ class ArmConfig(hyperparams.Config):
             round before is the teacher.
         joint: classify other images in every step too, on the same backbone; a self-training arm's teacher
             is trained so as well.
-        score_threshold: a pseudo box counts for the student at or over this score.
+        score_threshold: a pseudo label, a box or a pixel, counts for the student at or over this score.
         student_init: the student starts from its 'teacher', or anew from the arm's 'initialization'.
     """
 
     name: str = ''
+    network: str = ''
     initialization: str = RANDOM
     initialization_modules: list[str] = dataclasses.field(default_factory=lambda: ['backbone'])
     pretraining: str = ''
@@ -181,12 +138,16 @@ class PseudoLabelsConfig(hyperparams.Config):
     """Step 3 of every self-training arm.
 
     Attributes:
-        score_floor: detections under this score are not stored.
+        score_floor: detections under this score are not stored; label maps are stored whole.
         gallery_images: images drawn for the report, of each kind: most, least and median confident.
+        scales: label maps: the teacher sees each image at these sizes; [] for its own `task.inference.scales`.
+        flip: label maps: the teacher sees each image mirrored too.
     """
 
     score_floor: float = 0.05
     gallery_images: int = 4
+    scales: list[float] = dataclasses.field(default_factory=list)
+    flip: bool = False
 
 
 @dataclasses.dataclass
@@ -200,6 +161,7 @@ class StudyConfig(hyperparams.Config):
         self_training: how students are trained.
         joint: how supervised models and teachers of joint arms are trained.
         self_training_joint: how their students are.
+        networks: to compare several networks; an arm that names one is trained by its roles.
         pretraining: what arms may start from.
         seeds: one training of every arm each; also draws the label fractions.
         budget: steps.
@@ -222,6 +184,7 @@ class StudyConfig(hyperparams.Config):
     self_training_joint: RoleConfig = dataclasses.field(
         default_factory=lambda: RoleConfig(experiment='self_training_joint_retinanet_efficientnet_coco')
     )
+    networks: list[NetworkConfig] = dataclasses.field(default_factory=list)
     pretraining: list[PretrainingConfig] = dataclasses.field(default_factory=list)
     seeds: list[int] = dataclasses.field(default_factory=lambda: [0])
     budget: BudgetConfig = dataclasses.field(default_factory=BudgetConfig)
@@ -230,19 +193,35 @@ class StudyConfig(hyperparams.Config):
     pseudo_labels: PseudoLabelsConfig = dataclasses.field(default_factory=PseudoLabelsConfig)
 
     def role(self, name: str) -> RoleConfig:
-        """How a kind of training is done: 'supervised', ..., or 'pretraining/<name>'."""
+        """How a kind of training is done: 'supervised', …, 'pretraining/<name>', 'network/<name>/supervised', …."""
         if name.startswith(PRETRAINING):
             return self.pretraining_of(name.removeprefix(PRETRAINING))
+        if name.startswith(NETWORK):
+            network, _, part = name.removeprefix(NETWORK).rpartition('/')
+            return getattr(next(item for item in self.networks if item.name == network), part)
         return getattr(self, name)
 
+    def role_of(self, arm: ArmConfig, name: str) -> str:
+        """The role that trains an arm's supervised models and teachers ('supervised') or students ('self_training')."""
+        if arm.network:
+            return f'{NETWORK}{arm.network}/{name}'
+        if not arm.joint:
+            return name
+        return 'joint' if name == 'supervised' else 'self_training_joint'
+
     def roles(self) -> list[str]:
-        """Names of the roles that the arms need; 'supervised' and 'self_training' are always checked."""
-        names = ['supervised', 'self_training']
-        if any(arm.joint for arm in self.arms):
-            names.append('joint')
-        if any(arm.joint and arm.self_training for arm in self.arms):
-            names.append('self_training_joint')
-        return names + [PRETRAINING + item.name for item in self.used_pretraining()]
+        """Names of the roles that the arms need; of the study's own, 'supervised' and 'self_training' come together."""
+        names = []
+        for arm in self.arms:
+            names += [] if arm.network else ['supervised', 'self_training']
+            names.append(self.role_of(arm, 'supervised'))
+            names += [self.role_of(arm, 'self_training')] if arm.self_training else []
+        return [*dict.fromkeys(names), *(PRETRAINING + item.name for item in self.used_pretraining())]
+
+    def kind(self) -> study_kinds.Kind:
+        """What the study's networks do, by the first arm's experiment; an unknown name passes for a detector's."""
+        role = self.role(self.role_of(self.arms[0], 'supervised'))
+        return study_kinds.of_experiment(role.experiment) or study_kinds.DETECTION
 
     def used_pretraining(self) -> list[PretrainingConfig]:
         """The pre-trainings that an arm starts from."""
@@ -268,33 +247,38 @@ def load(config_files: Sequence[str], params_override: str = '') -> StudyConfig:
 
     Args:
         config_files: YAML files, laid over each other in order.
-        params_override: Model Garden's form, `a.b=c,…` or a YAML file; an arm is reached by its name, as
-            in `arms.student.score_threshold=0.4`.
+        params_override: Model Garden's form, `a.b=c,…` or a YAML file; an arm and a network are reached by their
+            names, as in `arms.student.score_threshold=0.4`.
 
     Raises:
         UserError: an unknown key, a wrong type, a value out of range; names where it was set.
     """
     values = layers.read_override(params_override).values
-    arms = values.pop('arms') if isinstance(values.get('arms'), dict) else {}
-    # Without the arms' part, which Model Garden has no form for, the override is passed on as it came.
-    rest = (json.dumps(values) if values else '') if arms else params_override
+    named = {key: values.pop(key) for key in _NAMED if isinstance(values.get(key), dict)}
+    # Without these parts, which Model Garden has no form for, the override is passed on as it came.
+    rest = (json.dumps(values) if values else '') if named else params_override
 
     def finish(config: Any, sources: dict[str, str]) -> None:
-        _override_arms(config, arms, sources)
+        for key, parts in named.items():
+            _override_named(config, key, parts, sources)
         study_validation.validate(config, checks.Where(sources))
 
     return parse.load_config(StudyConfig(), config_files, rest, finish).params
 
 
-def _override_arms(config: StudyConfig, arms: dict[str, Any], sources: dict[str, str]) -> None:
-    """Lays overrides over arms that are named, and notes where they came from."""
-    index_of = {arm.name: index for index, arm in enumerate(config.arms)}
-    for name, values in arms.items():
+_NAMED = {'arms': 'arm', 'networks': 'network'}
+
+
+def _override_named(config: Any, key: str, parts: dict[str, Any], sources: dict[str, str]) -> None:
+    """Lays overrides over arms or networks that are named, and notes where they came from."""
+    items = getattr(config, key)
+    index_of = {item.name: index for index, item in enumerate(items)}
+    for name, values in parts.items():
         if name not in index_of:
-            raise errors.unknown_name('arm', name, index_of, layers.OVERRIDE_FLAG)
+            raise errors.unknown_name(_NAMED[key], name, index_of, layers.OVERRIDE_FLAG)
         if not isinstance(values, dict):
-            allowed = f'arms.{name}.<field>=<value>'
-            raise errors.bad_value(f'arms.{name}', values, allowed, layers.OVERRIDE_FLAG)
+            allowed = f'{key}.{name}.<field>=<value>'
+            raise errors.bad_value(f'{key}.{name}', values, allowed, layers.OVERRIDE_FLAG)
         index = index_of[name]
-        parse.load_config(config.arms[index], (), json.dumps(values))
-        sources.update({f'arms[{index}].{key}': layers.OVERRIDE_FLAG for key in values})
+        parse.load_config(items[index], (), json.dumps(values))
+        sources.update({f'{key}[{index}].{field}': layers.OVERRIDE_FLAG for field in values})

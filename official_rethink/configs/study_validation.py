@@ -10,6 +10,7 @@ RANDOM = 'random'
 AUGMENTATIONS = ('S1', 'S2', 'S3', 'S4')
 STUDENT_STARTS = ('teacher', 'initialization')
 PRETRAINING_KINDS = ('classification', 'simclr', 'alignment')
+MAX_SCALE = 4.0  # of the network's input; more is a slip of the pen, and of the memory
 _PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 _PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
 
@@ -29,14 +30,27 @@ def validate(config: Any, where: checks.Where) -> None:
         raise rules.fail('name', _PLAIN_WORDS)
     if not config.seeds or len(set(config.seeds)) != len(config.seeds) or min(config.seeds) < 0:
         raise rules.fail('seeds', 'at least one whole number, 0 or more, none twice')
-    floor = config.pseudo_labels.score_floor
-    if not 0 < floor < 1:
-        raise rules.fail('pseudo_labels.score_floor', 'over 0 and under 1')
-    rules.at_least(0, 'pseudo_labels.gallery_images')
-    _validate_arms(config, floor, where)
+    if not config.arms:
+        raise rules.fail('arms', 'at least one arm')
+    _validate_networks(config, where)
+    _validate_pseudo_labels(config, rules)
+    _validate_arms(config, where)
     _validate_budget(config, rules)
     _validate_pretraining(config, where)
     _validate_data(config, rules)
+
+
+def _validate_pseudo_labels(config: Any, rules: checks.Rules) -> None:
+    labels = config.pseudo_labels
+    if not 0 < labels.score_floor < 1:
+        raise rules.fail('pseudo_labels.score_floor', 'over 0 and under 1')
+    rules.at_least(0, 'pseudo_labels.gallery_images')
+    if config.kind().boxes:
+        for name, nothing in (('scales', []), ('flip', False)):
+            if getattr(labels, name) != nothing:
+                raise rules.fail(f'pseudo_labels.{name}', f'{nothing} where the networks of the study detect boxes')
+    if any(not 0 < scale <= MAX_SCALE for scale in labels.scales) or len(set(labels.scales)) != len(labels.scales):
+        raise rules.fail('pseudo_labels.scales', f"numbers over 0, to {MAX_SCALE:g}, none twice; [] for the task's")
 
 
 def most_rounds(arms: Any) -> int:
@@ -62,10 +76,9 @@ def _validate_budget(config: Any, rules: checks.Rules) -> None:
         )
 
 
-def _validate_arms(config: Any, floor: float, where: checks.Where) -> None:
+def _validate_arms(config: Any, where: checks.Where) -> None:
     names: list[str] = []
-    if not config.arms:
-        raise errors.bad_value('arms', [], 'at least one arm', where('arms'))
+    floor = config.pseudo_labels.score_floor if config.kind().boxes else 0.0
     for index, arm in enumerate(config.arms):
         _validate_arm(arm, f'arms[{index}].', floor, where)
         if arm.name in names:
@@ -78,6 +91,26 @@ def _validate_arms(config: Any, floor: float, where: checks.Where) -> None:
         names.append(arm.name)
     if config.baseline not in names:
         raise errors.unknown_name('arm in baseline', config.baseline, names, where('baseline'))
+
+
+def _validate_networks(config: Any, where: checks.Where) -> None:
+    names: list[str] = []
+    for index, network in enumerate(config.networks):
+        key = f'networks[{index}].name'
+        if not _PLAIN.fullmatch(network.name):
+            raise errors.bad_value(key, network.name, _PLAIN_WORDS, where(key))
+        if network.name in names:
+            allowed = f'a name no other network has; networks[{names.index(network.name)}] has it'
+            raise errors.bad_value(key, network.name, allowed, where(key))
+        names.append(network.name)
+    for index, arm in enumerate(config.arms):
+        key = f'arms[{index}].network'
+        if arm.network and arm.network not in names:
+            raise errors.unknown_name(f"{key} of arm '{arm.name}'", arm.network, names, where(key))
+        if arm.network and arm.joint:
+            key = f'arms[{index}].joint'
+            allowed = f'false where network is set, which is {arm.network!r}; joint arms have roles of the study'
+            raise errors.bad_value(f"{key} (arm '{arm.name}')", True, allowed, where(key))
 
 
 def _validate_arm(arm: Any, prefix: str, floor: float, where: checks.Where) -> None:
@@ -94,10 +127,8 @@ def _validate_arm(arm: Any, prefix: str, floor: float, where: checks.Where) -> N
     if not 0 < arm.label_fraction <= 1:
         raise fail('label_fraction', 'over 0, to 1')
     if arm.self_training and not floor <= arm.score_threshold <= 1:
-        raise fail(
-            'score_threshold',
-            f'from pseudo_labels.score_floor, {floor}, to 1, since detections under the floor are not stored',
-        )
+        stored = f'pseudo_labels.score_floor, {floor}, to 1, since detections under the floor are not stored'
+        raise fail('score_threshold', f'from {stored if floor else "0 to 1"}')
     if arm.self_training_rounds < 1:
         raise fail('self_training_rounds', '1 or more')
     if arm.self_training_rounds > 1 and not arm.self_training:

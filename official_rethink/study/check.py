@@ -5,7 +5,7 @@ import tempfile
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import parse, study_validation
+from official_rethink.configs import parse, study_kinds, study_validation
 from official_rethink.configs import study as study_config
 from official_rethink.study import outputs, overrides, plan, steps
 
@@ -18,11 +18,38 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     """
     for role in config.roles():
         overrides.check_role(role, config.role(role))
+    batches = overrides.batches(config)
+    _check_kinds(config)
     _check_checkpoints(config)
     num_classes, num_unlabelled, other = _check_own_data(config) if config.data.labelled else (0, 0, {})
-    made = plan.build(config, num_classes, num_unlabelled, overrides.batches(config), other)
+    made = plan.build(config, num_classes, num_unlabelled, batches, other)
     _check_trainings(config, made)
     return made
+
+
+def _check_kinds(config: study_config.StudyConfig) -> None:
+    """Refuses arms that no one number can compare."""
+    kind = config.kind()
+    roles = [config.role_of(arm, 'supervised') for arm in config.arms]
+    roles += [config.role_of(arm, 'self_training') for arm in config.arms if arm.self_training]
+    for role in dict.fromkeys(roles):
+        experiment = config.role(role).experiment
+        found = study_kinds.of_experiment(experiment)
+        if found is None:
+            every = ' or '.join(f'{one.networks} ({one.metric})' for one in study_kinds.KINDS)
+            raise errors.bad_value(f'{role}.experiment', experiment, f'an experiment of {every}')
+        if found is not kind:
+            raise errors.UserError(
+                f'{role}.experiment, {experiment!r}, trains {found.networks}, measured by {found.metric}, and '
+                f'{roles[0]}.experiment, {config.role(roles[0]).experiment!r}, {kind.networks}, measured by '
+                f'{kind.metric}; a study compares arms of one kind.'
+            )
+    aligned = next((item for item in config.used_pretraining() if item.kind == 'alignment'), None)
+    if aligned is not None and not kind.boxes and not config.data.labelled:
+        raise errors.UserError(
+            f"pretraining '{aligned.name}' is of kind 'alignment', for which the built-in scenes hold boxes and no "
+            'label maps; give data of your own (data.labelled, data.alignment), or another kind.'
+        )
 
 
 def _check_checkpoints(config: study_config.StudyConfig) -> None:
@@ -53,7 +80,7 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
             except errors.UserError as error:
                 text = str(error).replace(path, 'the study')
                 raise errors.UserError(f'{step.kind} of the study: {text}') from error
-            if step.kind == 'teacher':
+            if step.kind == 'teacher' and made.kind.boxes:
                 _check_floor(config, params)
             if params.trainer.train_steps != step.total:
                 key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
@@ -107,8 +134,21 @@ def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int, dict[st
         for measured in ('validation', 'test'):
             if learnt in found and measured in found:
                 splits.check_disjoint(found[learnt], found[measured], names=(learnt, measured))
+    if not config.kind().boxes:
+        _check_label_maps(config, found)
     other = _check_other_sets(config, found)
     return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0), other
+
+
+def _check_label_maps(config: study_config.StudyConfig, found: dict[str, dict[str, Any]]) -> None:
+    """Refuses sets without a class for every pixel where a segmentation network needs them."""
+    for name, description in found.items():
+        needed = name != 'unlabelled' or config.data.unlabelled_truth
+        if needed and not description.get('label_maps'):
+            raise errors.UserError(
+                f"data.{name} '{getattr(config.data, name)}' has no label maps, which segmentation networks learn "
+                'from and are measured by; prepare it with `prepare voc`, or `prepare scenes --kind=segmentation`.'
+            )
 
 
 def _check_other_sets(config: study_config.StudyConfig, found: dict[str, dict[str, Any]]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from official_rethink.configs import study as study_config
-from official_rethink.configs import study_validation
+from official_rethink.configs import study_data, study_validation
 from official_rethink.study.steps import Step
 
 _TARGET = ('labelled', 'unlabelled', 'validation', 'test')
@@ -63,13 +63,13 @@ class Data:
         return tuple(step for name in sets for step in self.needs.get(name, ()))
 
 
-def _kind(name: str, aligned: bool) -> str:
-    """The kind of scenes a set is of, as `prepare scenes --kind` names it."""
+def _kind(name: str, aligned: bool, target: str) -> str:
+    """The kind of scenes a set is of, as `prepare scenes --kind` names it; `target` is that of what is learnt."""
     if name.startswith('classification'):
         return 'classification'
     if name.startswith('alignment'):
         return 'mixed_other'
-    return 'mixed' if name == 'unlabelled' and aligned else 'detection'
+    return 'mixed' if name == 'unlabelled' and aligned else target
 
 
 # Streams of the same kind of scenes never share a seed; the alignment set has the unlabelled images.
@@ -91,7 +91,8 @@ def scene_steps(config: study_config.StudyConfig) -> tuple[list[Step], Data]:
         names.remove('unlabelled')
     counts = {name: getattr(scenes, f'num_{name}', 0) for name in names}
     counts |= {'alignment': scenes.num_unlabelled, 'alignment_validation': scenes.num_validation}
-    steps = [_scene_step(scenes, name, counts[name], _kind(name, 'alignment' in extra)) for name in names]
+    aligned, target = 'alignment' in extra, config.kind().scenes
+    steps = [_scene_step(scenes, name, counts[name], _kind(name, aligned, target)) for name in names]
     made = (*_TARGET, *extra)
     patterns = {name: f'{{out}}/data/{name}/{name}-*.tfrecord' for name in made}
     data = Data(
@@ -104,7 +105,7 @@ def scene_steps(config: study_config.StudyConfig) -> tuple[list[Step], Data]:
     return steps, data
 
 
-def _scene_step(scenes: study_config.ScenesConfig, name: str, count: int, kind: str) -> Step:
+def _scene_step(scenes: study_data.ScenesConfig, name: str, count: int, kind: str) -> Step:
     arguments = {
         'output_dir': f'{{out}}/data/{name}',
         'split': name,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from official_rethink.study import statistics
-from official_rethink.study.verdict import points
+from official_rethink.study.words import points
 
 RANDOM, ALIGNMENT = 'random', 'alignment'
 Arm = dict[str, Any]
@@ -48,14 +48,21 @@ def _minus(left: Sequence[float], right: Sequence[float]) -> list[float]:
 def of(arms: list[Arm], **traits: Any) -> list[Arm]:
     """Arms with these traits; of self-training ones those of a single round."""
     return [
-        arm for arm in arms if all(arm[name] == value for name, value in traits.items()) and arm.get('rounds', 1) <= 1
+        arm
+        for arm in arms
+        if all(_trait(arm, name) == value for name, value in traits.items()) and arm.get('rounds', 1) <= 1
     ]
+
+
+def _trait(arm: Arm, name: str) -> Any:
+    # Arms of a study without networks, and of a record of before there were any, have the same one.
+    return arm.get('network', '') if name == 'network' else arm[name]
 
 
 def _regime(arm: Arm, *without: str) -> dict[str, Any]:
     """What an arm's counterpart has in common with it."""
-    names = ('initialization', 'augmentation', 'label_fraction', 'self_training', 'joint')
-    return {name: arm[name] for name in names if name not in without}
+    names = ('network', 'initialization', 'augmentation', 'label_fraction', 'self_training', 'joint')
+    return {name: _trait(arm, name) for name in names if name not in without}
 
 
 def pretrained(arms: list[Arm]) -> list[Arm]:
@@ -90,10 +97,11 @@ def _trend(arms: list[Arm], field: str, value_words: Callable[[Any], str]) -> li
             continue
         more, less = min(pairs), max(pairs)
         (one, plain), (other, other_plain) = pairs[more], pairs[less]
+        network = f' with {arm["network"]}' if arm.get('network') else ''
         words = (
-            f'pre-training {arm["initialization"]}: {_gain(one, plain)} at {value_words(more)} ({one["name"]} less '
-            f'{plain["name"]}), {_gain(other, other_plain)} at {value_words(less)} ({other["name"]} less '
-            f'{other_plain["name"]})'
+            f'pre-training {arm["initialization"]}{network}: {_gain(one, plain)} at {value_words(more)} '
+            f'({one["name"]} less {plain["name"]}), {_gain(other, other_plain)} at {value_words(less)} '
+            f'({other["name"]} less {other_plain["name"]})'
         )
         gains = (_minus(values(a), values(b)) for a, b in ((one, plain), (other, other_plain)))
         names = (one['name'], plain['name'], other['name'], other_plain['name'])
@@ -118,6 +126,11 @@ def _without(arms: list[Arm], arm: Arm, field: str, value: Any) -> list[Arm]:
     if arm['self_training'] and field != 'self_training':
         found = [other for other in found if all(other.get(name) == arm.get(name) for name in alike)]
     return found[:1]
+
+
+def supervised_counterpart(arms: list[Arm], arm: Arm) -> Arm | None:
+    """The arm that is like a self-training one in all else, its network too; None if the study has none."""
+    return next(iter(_without(arms, arm, 'self_training', False)), None)
 
 
 def self_training(arms: list[Arm]) -> list[Evidence]:

@@ -44,7 +44,7 @@ class Screen:
             self._running.pop(step.name, None)
             self._finished.add(step.name)
             if step.trains and step.kind != 'pretraining':  # which is measured by what its kind measures
-                self._values[step.name] = outputs.result(step, self._out)['metrics'][outputs.METRIC]
+                self._values[step.name] = outputs.value(step, self._out)
         if not self._live:
             if event != 'running':
                 self._stream.write(self._line(step, event) + '\n')
@@ -67,7 +67,7 @@ class Screen:
             return f'{place} {step.name}: done before'
         seconds = files.read_json(os.path.join(step.folder(self._out), runner.DONE))['seconds']
         value = self._values.get(step.name)
-        reached = f', {outputs.METRIC} {100 * value:.1f}' if value is not None else ''
+        reached = f', {step.metric} {100 * value:.1f}' if value is not None else ''
         return f'{place} {step.name}: {step.total} {step.unit} in {progress.duration(seconds)}{reached}'
 
     def text(self) -> str:
@@ -97,7 +97,7 @@ class Screen:
 
     def _cell(self, run: ArmRun) -> str:
         if run.result_step in self._finished:
-            return f'{100 * self._values[run.result_step]:.1f} {outputs.METRIC}'
+            return f'{100 * self._values[run.result_step]:.1f} {self._plan.kind.metric}'
         for kind, name in run.stages.items():
             if name in self._running:
                 return self._running_cell(kind, self._running[name])
@@ -108,5 +108,5 @@ class Screen:
         if not step.trains:
             return f'{kind}: running'
         curve = outputs.curve(step, self._out)
-        value = f', {outputs.METRIC} {100 * curve[-1][1]:.1f}' if curve else ''
+        value = f', {step.metric} {100 * curve[-1][1]:.1f}' if curve else ''
         return f'{kind}: {estimate.units_done(step, self._out)}/{step.total}{value}'

@@ -2,15 +2,17 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from official_rethink.common import errors, files
+from official_rethink.configs import study_kinds
 from official_rethink.study.steps import Step
 
 COST_KEYS = ('steps', 'images', 'instances', 'pixels', 'seconds')
-METRIC = 'AP'
+_CLASS, _CLASS_END, _BACKGROUND = 'PerCategory/', '/IoU', 'background'
 
 
 def to_yaml(config: dict[str, Any]) -> str:
@@ -23,9 +25,9 @@ def result(step: Step, out: str) -> dict[str, Any]:
     """The best checkpoint of a training run and its metrics: {"checkpoint", "step", "metrics"}."""
     path = os.path.join(step.folder(out), 'test.json')
     found = files.read_json(path)
-    value = found.get('metrics', {}).get(METRIC) if isinstance(found, dict) else None
+    value = found.get('metrics', {}).get(step.metric) if isinstance(found, dict) else None
     if not _is_number(value):
-        raise errors.UserError(f"'{path}' holds no {METRIC}: it was not written by a finished training run.")
+        raise errors.UserError(f"'{path}' holds no {step.metric}: it was not written by a finished training run.")
     return found
 
 
@@ -84,12 +86,17 @@ def metrics(step: Step, out: str) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda entry: (entry['step'], entry['kind']))
 
 
-def curve(step: Step, out: str, metric: str = METRIC) -> list[tuple[int, float]]:
+def value(step: Step, out: str) -> float:
+    """The number that a training run's best checkpoint is measured by."""
+    return float(result(step, out)['metrics'][step.metric])
+
+
+def curve(step: Step, out: str) -> list[tuple[int, float]]:
     """(step, value) of each validation."""
     return [
-        (entry['step'], float(entry['metrics'][metric]))
+        (entry['step'], float(entry['metrics'][step.metric]))
         for entry in metrics(step, out)
-        if entry['kind'] == 'validation' and metric in entry['metrics']
+        if entry['kind'] == 'validation' and step.metric in entry['metrics']
     ]
 
 
@@ -103,26 +110,37 @@ def check_result(step: Step, out: str) -> None:
     result(step, out)
 
 
+def class_values(found: Mapping[str, Any]) -> dict[str, float]:
+    """Class name -> IoU, the background's too, of the numbers of a label map's evaluation; {} if it had none."""
+    return {
+        name.removeprefix(_CLASS).removesuffix(_CLASS_END): float(value)
+        for name, value in found.items()
+        if name.startswith(_CLASS) and name.endswith(_CLASS_END)
+    }
+
+
 def check_teacher(step: Step, out: str) -> None:
-    """Stops at a teacher that finds nothing.
+    """Stops at a teacher that finds nothing: no box right, or no pixel right of any class but the background.
 
     Raises:
-        UserError: its AP is not over zero.
+        UserError: it is such a teacher.
     """
-    value = result(step, out)['metrics'][METRIC]
-    if value > 0:
+    measured, reached = result(step, out)['metrics'], value(step, out)
+    classes = [share for name, share in class_values(measured).items() if name != _BACKGROUND]
+    if max(classes, default=reached) > 0:
         return
     seen = curve(step, out)
     best = f'; its best on the validation images was {max(v for _, v in seen):.4f}' if seen else ''
+    what = ', that of the background alone,' if reached > 0 else ''
     raise errors.UserError(
-        f'the teacher {step.name} finds nothing: {METRIC} {value:.4f} on the test images after {step.total} '
-        f'steps{best}. Its labels would teach nothing. Raise budget.{step.kind}_steps, give it more labels '
-        '(label_fraction), or mend its training; its curves are in metrics.jsonl there.'
+        f'the teacher {step.name} finds nothing: {step.metric} {reached:.4f}{what} on the test images after '
+        f'{step.total} steps{best}. Its labels would teach nothing. Raise budget.{step.kind}_steps, give it more '
+        'labels (label_fraction), or mend its training; its curves are in metrics.jsonl there.'
     )
 
 
-def kept_boxes(found: dict[str, Any], threshold: float) -> int | None:
-    """Pseudo boxes at or over a threshold by the manifest's histogram; None if it cannot tell."""
+def kept_labels(found: dict[str, Any], threshold: float) -> int | None:
+    """Pseudo boxes, or pixels, at or over a threshold by the manifest's histogram; None if it cannot tell."""
     histogram = found.get('score_histogram')
     if not isinstance(histogram, dict) or 'counts' not in histogram or 'edges' not in histogram:
         return None
@@ -133,20 +151,26 @@ def kept_boxes(found: dict[str, Any], threshold: float) -> int | None:
     return int(sum(count for count, upper in bins if upper > threshold or upper == edges[-1]))
 
 
-def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float]) -> None:
-    """Stops where an arm's threshold leaves no pseudo box.
+def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float], kind: study_kinds.Kind) -> None:
+    """Stops where an arm's threshold leaves no pseudo box, or no pixel.
+
+    Args:
+        step: the labelling.
+        out: the study's folder.
+        thresholds: of the arms that learn from the labels, by name.
+        kind: of the study's networks.
 
     Raises:
         UserError: names arm and threshold, and what the store holds.
     """
     found = manifest(step, out)
     for arm, threshold in thresholds.items():
-        if kept_boxes(found, threshold) == 0:
+        if kept_labels(found, threshold) == 0:
             steps = range(int(threshold * 100), 0, -5)
-            lower = [step / 100 for step in steps if kept_boxes(found, step / 100)]
-            hint = f'boxes appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
+            lower = [step / 100 for step in steps if kept_labels(found, step / 100)]
+            hint = f'{kind.labels} appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
             raise errors.UserError(
-                f'no pseudo box of {step.name} scores {threshold} or more, the score_threshold of arm '
+                f'no pseudo {kind.label} of {step.name} scores {threshold} or more, the score_threshold of arm '
                 f"'{arm}'; {hint}. Lower arms.{arm}.score_threshold, or train the teacher longer "
                 '(budget.teacher_steps).'
             )

@@ -211,9 +211,10 @@ def batches(config: study_config.StudyConfig) -> dict[str, Batch]:
 
 def _check_kind(role: str, experiment: str, task: Any) -> None:
     """Refuses an experiment that does not read what its role does."""
+    part = role.rpartition('/')[2] if role.startswith(study_config.NETWORK) else role
     for field, wanted, words in (
-        ('pseudo_data', role.startswith('self_training'), 'pseudo labels'),
-        ('classification_data', role.endswith('joint'), 'images to classify'),
+        ('pseudo_data', part.startswith('self_training'), 'pseudo labels'),
+        ('classification_data', part in ('joint', 'self_training_joint'), 'images to classify'),
     ):
         if hasattr(task, field) != wanted:
             kind = f'reads no {words}' if wanted else f'reads {words}'

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from official_rethink.configs import study as study_config
+from official_rethink.configs import study_kinds
 from official_rethink.study import data as study_data
 from official_rethink.study import overrides
 from official_rethink.study.data import Data
@@ -42,6 +43,7 @@ class Plan:
     steps: dict[str, Step]
     runs: list[ArmRun]
     data: Data
+    kind: study_kinds.Kind = study_kinds.DETECTION
 
     def sharing(self, name: str) -> list[ArmRun]:
         """The runs that use the step."""
@@ -78,7 +80,7 @@ def build(
     for step in prepared:
         builder.add(step)
     runs = [builder.arm_run(arm, seed) for seed in config.seeds for arm in config.arms]
-    return Plan(builder.steps, runs, data)
+    return Plan(builder.steps, runs, data, config.kind())
 
 
 class _Builder:
@@ -89,6 +91,7 @@ class _Builder:
     ) -> None:
         self.steps: dict[str, Step] = {}
         self._config, self._data, self._num_unlabelled, self._batches = config, data, num_unlabelled, batches
+        self._kind = config.kind()
 
     def add(self, step: Step) -> str:
         """Adds a step and returns its name; a step of that name must be this very step."""
@@ -177,6 +180,7 @@ class _Builder:
                 total=steps,
                 images_per_step=self._batches[role].images,
                 role=role,
+                metric=self._kind.metric,
             )
         )
 
@@ -200,7 +204,7 @@ class _Builder:
 
     def _supervised(self, arm: study_config.ArmConfig, seed: int, kind: str, steps: int) -> str:
         split, split_steps = self._split(arm, seed)
-        role = _role('supervised', arm)
+        role = self._config.role_of(arm, 'supervised')
         config = self._common(arm, seed, role, steps, split)
         needs = (*split_steps, *self._start(config, arm))
         name = f'training/{kind}-{_identity(arm)}-seed{seed}'
@@ -209,14 +213,14 @@ class _Builder:
     def _label(self, arm: study_config.ArmConfig, teacher: str, number: int) -> str:
         """Labels by the teacher of round `number`, which from the second on is a student."""
         name = teacher.replace('training/teacher-', 'pseudo_labels/').replace('training/', 'pseudo_labels/')
-        role = _role('supervised' if number == 1 else 'self_training', arm)
+        role = self._config.role_of(arm, 'supervised' if number == 1 else 'self_training')
         arguments = [
             f'--experiment={self._config.role(role).experiment}',
             f'--config_file={{out}}/{teacher}/params.yaml',
             f'--checkpoint={{out}}/{teacher}/best',
             f'--input={self._data.unlabelled}',
             f'--output_dir={{out}}/{name}',
-            f'--score_floor={self._config.pseudo_labels.score_floor}',
+            *self._label_options(),
             f'--gallery_images={self._config.pseudo_labels.gallery_images}',
         ]
         if self._data.truth:
@@ -236,9 +240,17 @@ class _Builder:
             )
         )
 
+    def _label_options(self) -> list[str]:
+        """Flags of `pseudo_label` that one kind of labels has and the other has not."""
+        options = self._config.pseudo_labels
+        if self._kind.boxes:
+            return [f'--score_floor={options.score_floor}']
+        scales = [f'--scales={",".join(f"{scale:g}" for scale in options.scales)}'] if options.scales else []
+        return scales + (['--flip'] if options.flip else [])
+
     def _student(self, arm: study_config.ArmConfig, seed: int, teacher: str, label: str, number: int) -> str:
         split, split_steps = self._split(arm, seed)
-        steps, role = self._config.budget.student_steps, _role('self_training', arm)
+        steps, role = self._config.budget.student_steps, self._config.role_of(arm, 'self_training')
         config = self._common(arm, seed, role, steps, split)
         overrides.read_pseudo_labels(config, arm, label)
         start, needs = '', (*split_steps, *self._data.steps('unlabelled'), teacher, label)
@@ -252,13 +264,6 @@ class _Builder:
         mark = f'-round{number}' if number > 1 else ''
         name = f'training/student-{_identity(arm)}-over{threshold}-from_{origin}{mark}-seed{seed}'
         return self._training(role, 'student', name, steps, config, _sets(arm), needs, start)
-
-
-def _role(name: str, arm: study_config.ArmConfig) -> str:
-    """The role that trains an arm's supervised models ('supervised') or students ('self_training')."""
-    if not arm.joint:
-        return name
-    return 'joint' if name == 'supervised' else 'self_training_joint'
 
 
 def _sets(arm: study_config.ArmConfig) -> tuple[str, ...]:
@@ -281,4 +286,6 @@ def _identity(arm: study_config.ArmConfig) -> str:
     if arm.pretraining:
         start = f'pretraining_{arm.pretraining}'
     joint = '-joint' if arm.joint else ''
-    return f'{start}-{arm.augmentation}-labels{_number(arm.label_fraction)}{joint}'
+    # No name has a plus sign, so no two arms come to the same.
+    network = f'{arm.network}+' if arm.network else ''
+    return f'{network}{start}-{arm.augmentation}-labels{_number(arm.label_fraction)}{joint}'

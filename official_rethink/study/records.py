@@ -12,31 +12,17 @@ from typing import Any
 import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.configs import study as study_config
-from official_rethink.configs import study_validation
+from official_rethink.configs import study_kinds, study_validation
 from official_rethink.study import findings, outputs, runner, statistics
 from official_rethink.study.plan import ArmRun, Plan
 
 _PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
-_CSV_FIELDS = (
-    'study',
-    'arm',
-    'initialization',
-    'augmentation',
-    'label_fraction',
-    'self_training',
-    'joint',
-    'rounds',
-    'seed',
-    'AP',
-    'AP50',
-    'AP75',
-    *outputs.COST_KEYS,
-    *(f'pretraining_{key}' for key in outputs.COST_KEYS),
-)
+_CSV_TRAITS = ('initialization', 'augmentation', 'label_fraction', 'self_training', 'joint', 'rounds', 'seed')
+_CSV_COSTS = (*outputs.COST_KEYS, *(f'pretraining_{key}' for key in outputs.COST_KEYS))
 
 
 def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, Any]:
-    """Builds the record of a finished study; AP and its like are shares of 1, as the evaluator gives them."""
+    """Builds the record of a finished study; AP, mIoU and their like are shares of 1, as the evaluator gives them."""
     arms = [_arm(config, plan, arm, out) for arm in config.arms]
     baseline = next(arm for arm in arms if arm['name'] == config.baseline)
     for arm in arms:
@@ -48,12 +34,12 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
         'format_version': 1,
         'study': config.name,
         'data': _data(config, plan, out),
-        'metric': outputs.METRIC,
+        'metric': plan.kind.metric,
         'baseline': config.baseline,
         'confidence': statistics.CONFIDENCE,
         'budget': {**config.budget.as_dict(), 'supervised_steps': config.supervised_steps()},
         'arms': arms,
-        'findings': findings.as_records(findings.find(arms)),
+        'findings': findings.as_records(findings.find(arms, plan.kind)),
         'config': config.as_dict(),
         'config_hash': files.hash_of(config.as_dict()),
         'environment': environment(),
@@ -92,6 +78,7 @@ def _arm(
     values = [seed['value'] for seed in seeds]
     return {
         'name': arm.name,
+        'network': arm.network,
         'initialization': arm.pretraining or arm.initialization,
         'pretraining': config.pretraining_of(arm.pretraining).kind if arm.pretraining else None,
         'augmentation': arm.augmentation,
@@ -116,7 +103,7 @@ def _seed(plan: Plan, run: ArmRun, out: str) -> dict[str, Any]:
     before: dict[str, float] = next((stage['cost'] for stage in stages if stage['stage'] == 'pretraining'), {})
     return {
         'seed': run.seed,
-        'value': float(best['metrics'][outputs.METRIC]),
+        'value': outputs.value(plan.steps[run.result_step], out),
         'metrics': {name: float(value) for name, value in best['metrics'].items()},
         **{key: round(value, 3) if key == 'seconds' else int(value) for key, value in totals.items()},
         **{f'pretraining_{key}': before.get(key, 0) for key in outputs.COST_KEYS},
@@ -141,7 +128,7 @@ def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
         stage |= {'best_step': best.get('step'), 'metrics': best['metrics']}
     elif step.trains:
         best = outputs.result(step, out)
-        stage |= {'best_step': best.get('step'), 'value': float(best['metrics'][outputs.METRIC])}
+        stage |= {'best_step': best.get('step'), 'value': outputs.value(step, out)}
     else:
         found = outputs.manifest(step, out)
         stage['pseudo_boxes'] = found.get('num_instances')
@@ -170,14 +157,17 @@ def _data(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, A
 
 
 def to_csv(results: dict[str, Any]) -> str:
-    """One line an arm and seed."""
+    """One line an arm and seed; a column for the networks where there are several."""
+    kind = study_kinds.by_metric(results['metric'])
+    networks = ('network',) if any(arm.get('network') for arm in results['arms']) else ()
+    fields = ('study', 'arm', *networks, *_CSV_TRAITS, kind.metric, *kind.extras, *_CSV_COSTS)
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, _CSV_FIELDS, extrasaction='ignore', lineterminator='\n')
+    writer = csv.DictWriter(stream, fields, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     for arm in results['arms']:
         for seed in arm['seeds']:
             common = {**arm, **seed, **seed['metrics'], 'study': results['study'], 'arm': arm['name']}
-            writer.writerow({name: common.get(name, '') for name in _CSV_FIELDS})
+            writer.writerow({name: common.get(name, '') for name in fields})
     return stream.getvalue()
 
 

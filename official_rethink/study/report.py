@@ -10,7 +10,8 @@ from official_rethink.study import report_budget, report_findings, report_materi
 from official_rethink.study.plan import Plan
 from official_rethink.study.report_material import Material
 from official_rethink.study.report_style import CSS
-from official_rethink.study.verdict import conclude, count, points
+from official_rethink.study.verdict import conclude
+from official_rethink.study.words import count, points
 
 
 def build(results: dict[str, Any], plan: Plan, out: str) -> str:

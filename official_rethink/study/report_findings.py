@@ -5,7 +5,7 @@ from typing import Any
 
 from official_rethink.study import findings
 from official_rethink.study.report_budget import paragraph
-from official_rethink.study.verdict import points
+from official_rethink.study.words import points
 
 _CLEAR = (findings.CONFIRMED, findings.CONTRADICTED)
 

@@ -36,7 +36,7 @@ class Material:
 def gather(results: dict[str, Any], plan: Plan, out: str) -> Material:
     """Reads what the finished steps of a study left."""
     trained = {name for run in plan.runs for name in run.stages.values() if plan.steps[name].trains}
-    material = Material({name: outputs.curve(plan.steps[name], out, results['metric']) for name in trained})
+    material = Material({name: outputs.curve(plan.steps[name], out) for name in trained})
     first = next((run for run in plan.runs if run.arm.self_training), None)
     if first is not None:
         folder = plan.steps[first.stages['label']].folder(out)

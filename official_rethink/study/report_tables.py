@@ -5,7 +5,7 @@ from typing import Any
 
 from official_rethink.common import progress
 from official_rethink.study import outputs, report_plots, statistics
-from official_rethink.study.verdict import count, points
+from official_rethink.study.words import count, points
 
 _EXTRAS = ('AP50', 'AP75')
 

@@ -234,7 +234,8 @@ class Runner:
             outputs.check_pretraining(step, self._out)
         elif step.kind == 'label':
             arms = [run.arm for run in self._plan.sharing(step.name)]
-            outputs.check_pseudo_labels(step, self._out, {arm.name: arm.score_threshold for arm in arms})
+            thresholds = {arm.name: arm.score_threshold for arm in arms}
+            outputs.check_pseudo_labels(step, self._out, thresholds, self._plan.kind)
 
 
 def _failure(step: Step, arguments: list[str], code: int, log: str) -> str:

@@ -30,7 +30,7 @@ _CODE = {
     'official_rethink.pseudo_label': (*_ALL_TRAINING, 'pseudo_label.py'),
 }
 # A study file's own schema says nothing about how a step computes.
-_NOT_COMPUTING = ('study.py',)
+_NOT_COMPUTING = ('study.py', 'study_data.py', 'study_kinds.py', 'study_validation.py')
 _WHOLE_FILE = 64 << 20
 _EDGE = 1 << 20
 
@@ -53,6 +53,7 @@ class Step:
         unit: name of these.
         images_per_step: images one training step reads; 0 for other steps.
         role: the part of the study file that says how a training is done.
+        metric: what its result is measured by, if it is one of an arm.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Step:
     unit: str = 'steps'
     images_per_step: int = 0
     role: str = ''
+    metric: str = 'AP'
 
     @property
     def trains(self) -> bool:

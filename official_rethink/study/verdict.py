@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-_NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
+from official_rethink.study import evidence, statistics
+from official_rethink.study.words import count, points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,25 +22,12 @@ class Verdict:
     clear: bool
 
 
-def points(value: float, sign: bool = False) -> str:
-    """An AP or a difference of APs in points, one digit after the point."""
-    text = f'{100 * value:{"+" if sign else ""}.1f}'
-    text = text.replace('-0.0', '0.0').replace('+0.0', '0.0')
-    return text.replace('-', '\N{MINUS SIGN}')
-
-
-def count(number: int, noun: str) -> str:
-    """'one seed', 'two seeds', '12 seeds'."""
-    word = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
-    return f'{word} {noun}{"" if number == 1 else "s"}'
-
-
 def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
     """What to do, in the imperative: what the arm is, and where else it differs from the baseline."""
     text = 'Self-train' if arm['self_training'] else 'Train on the human labels alone'
     if arm.get('joint'):
         text = f'{text} and on classification at once' if arm['self_training'] else 'Train on classification as well'
-    extra = []
+    extra = [] if arm.get('network', '') == baseline.get('network', '') else [f'with {_network(arm)}']
     if arm.get('rounds', 0) > 1:
         extra.append(f'for {count(arm["rounds"], "round")}')
     if arm['initialization'] != baseline['initialization']:
@@ -50,6 +38,10 @@ def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
     if arm['label_fraction'] != baseline['label_fraction']:
         extra.append(f'with {100 * arm["label_fraction"]:g} % of the labels')
     return ' '.join([text, *extra])
+
+
+def _network(arm: dict[str, Any]) -> str:
+    return arm.get('network') or "the study's own network"
 
 
 def conclude(results: dict[str, Any]) -> Verdict:
@@ -80,7 +72,22 @@ def conclude(results: dict[str, Any]) -> Verdict:
             f'No arm is clearly ahead: {best["name"]} came out {amount} over {baseline["name"]} ({levels}), '
             f'within what {count(seeds, "seed")} leave open.'
         )
-    return Verdict(headline, _certainty(gain, len(others), seeds), clear)
+    return Verdict(headline, _certainty(gain, len(others), seeds) + _of_one_network(best, baseline, results), clear)
+
+
+def _of_one_network(best: dict[str, Any], baseline: dict[str, Any], results: dict[str, Any]) -> str:
+    """How much of a gain over another network's baseline is self-training's."""
+    if best.get('network', '') == baseline.get('network', '') or not best['self_training']:
+        return ''
+    other = evidence.supervised_counterpart(results['arms'], best)
+    if other is None:
+        return f' The networks differ, and no supervised arm with {_network(best)} is otherwise alike.'
+    gain = statistics.paired_difference(evidence.values(best), evidence.values(other))
+    text = f' The networks differ: over {other["name"]}, which is alike but supervised, it is '
+    text += f'{points(gain.mean, sign=True)} points'
+    if gain.low is None or gain.high is None:
+        return f'{text}, in one run.'
+    return f'{text} [{points(gain.low, sign=True)}, {points(gain.high, sign=True)}].'
 
 
 def _for_baseline(

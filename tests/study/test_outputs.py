@@ -51,8 +51,8 @@ def test_a_result_without_ap_is_an_error(tmp_path, content):
 def test_kept_boxes_by_hand(threshold, kept):
     """Bins of 40, 30, 20, 10 boxes; 0.3 cuts the second bin, which counts whole."""
     histogram = {'edges': [0, 0.25, 0.5, 0.75, 1], 'counts': [40, 30, 20, 10]}
-    assert outputs.kept_boxes({'score_histogram': histogram}, threshold) == kept
+    assert outputs.kept_labels({'score_histogram': histogram}, threshold) == kept
 
 
 def test_a_manifest_without_histogram_cannot_tell():
-    assert outputs.kept_boxes({}, 0.5) is None
+    assert outputs.kept_labels({}, 0.5) is None

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from official_rethink.study import statistics, verdict
+from official_rethink.study import statistics, verdict, words
 
 
 def _results(baseline, *others):
@@ -98,6 +98,6 @@ def test_a_single_arm_has_nothing_to_compare():
 
 
 def test_points_have_one_digit_and_a_true_minus():
-    assert verdict.points(-0.0123, sign=True) == '\N{MINUS SIGN}1.2'
-    assert verdict.points(0.0123, sign=True) == '+1.2'
-    assert verdict.points(-0.0001, sign=True) == verdict.points(0.0001, sign=True) == '0.0'
+    assert words.points(-0.0123, sign=True) == '\N{MINUS SIGN}1.2'
+    assert words.points(0.0123, sign=True) == '+1.2'
+    assert words.points(-0.0001, sign=True) == words.points(0.0001, sign=True) == '0.0'
