@@ -1,9 +1,8 @@
 """Entry point of step 3: a teacher labels images.
 
-It writes shards with every detection over a low floor, or each image's class probabilities, `manifest.json`,
-which says where they come from, and of detections a gallery of the most, least and median confident images.
-Killed and started again, it goes on where it
-stopped.
+It writes shards with every detection over a low floor, or each image's class probabilities, or a label map and the
+score of each of its pixels; `manifest.json`, which says where they come from; and of boxes and label maps a gallery
+of the most, least and median confident images. Killed and started again, it goes on where it stopped.
 """
 
 import argparse
@@ -23,7 +22,6 @@ own score threshold to them."""
 
 _INPUT_ITSELF = '='  # --truth without a value
 _SHARD_SIZE = 512
-_SCORE_FLOOR = 0.05
 
 
 def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
@@ -37,7 +35,19 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--checkpoint', required=True, help="a folder with checkpoints, a prefix, or a SavedModel's folder")
     add('--input', required=True, help='shard pattern, or a folder of images')
     add('--output_dir', required=True, help='folder for shards, manifest.json and gallery.png')
-    add('--score_floor', type=float, help=f'lowest score of a box that is stored (default: {_SCORE_FLOOR})')
+    add('--score_floor', type=float, help='lowest score of a box that is stored (default: 0.05)')
+    add('--scales', help="label maps: sizes to average over, 0.5,1,1.5 times the network's (default: task.inference's)")
+    add(
+        '--flip',
+        action=argparse.BooleanOptionalAction,
+        help="label maps: average with the mirrored image too (default: task.inference's)",
+    )
+    add(
+        '--large_images',
+        choices=('scale', 'tile'),
+        help="label maps: images larger than the network's size are scaled down (default), or cut into tiles",
+    )
+    add('--tile_overlap', type=int, help='pixels that neighbouring tiles share (default: a quarter of a tile)')
     add('--batch_size', type=int, help="images a step (default: task.validation_data's)")
     add('--shard_size', type=int, default=_SHARD_SIZE, help=f'images a shard (default: {_SHARD_SIZE})')
     add(
@@ -63,52 +73,20 @@ def main(argv: Sequence[str]) -> int:
     args = _parse_args(argv)
     from official_rethink import registry_imports  # noqa: F401, PLC0415
     from official_rethink.configs import parse  # noqa: PLC0415
+    from official_rethink.pseudo_labels import kinds, printing  # noqa: PLC0415
     from official_rethink.tasks import runner  # noqa: PLC0415
 
     params = parse.load(args.experiment, args.config_file, args.params_override).params
+    kind = kinds.of(params, args.experiment)
+    kind.check(args)
     _check_args(args, params)
     with runner.locked(args.output_dir):
-        manifest = _label(args, params)
-    from official_rethink.pseudo_labels import printing  # noqa: PLC0415
-
+        manifest = _label(args, params, kind)
     sys.stdout.write(printing.text(manifest, args.output_dir))
     return 0
 
 
-def _classifies(params: Any) -> bool:
-    """Whether the teacher is a classifier, whose every image is stored with all its probabilities."""
-    from official_rethink.configs import classification  # noqa: PLC0415
-
-    return isinstance(params.task, classification.ClassificationTask)
-
-
-def _check_floor(args: argparse.Namespace, params: Any) -> None:
-    """Fills in the floor."""
-    from official_rethink.configs import families  # noqa: PLC0415
-
-    if _classifies(params):
-        if args.score_floor is not None:
-            raise errors.UserError(
-                f'--score_floor is {args.score_floor}, but a classifier labels every image; the student chooses by '
-                'task.pseudo_data.score_threshold. Leave the flag out.'
-            )
-        args.score_floor = 0.0
-        return
-    families.need_detector(params.task, args.experiment, 'it cannot label images')
-    args.score_floor = _SCORE_FLOOR if args.score_floor is None else args.score_floor
-    if not 0 <= args.score_floor < 1:
-        raise errors.bad_value('score_floor', args.score_floor, '0 to below 1', where='--score_floor')
-    threshold = params.task.model.detection_generator.pre_nms_score_threshold
-    if args.score_floor < threshold:
-        raise errors.UserError(
-            f'--score_floor is {args.score_floor}, but the teacher itself drops all below '
-            f'{threshold} (task.model.detection_generator.pre_nms_score_threshold); raise the floor, or '
-            'lower the threshold with --params_override.'
-        )
-
-
 def _check_args(args: argparse.Namespace, params: Any) -> None:
-    _check_floor(args, params)
     if args.gallery_images < 0:
         raise errors.bad_value('gallery_images', args.gallery_images, '0 or more', where='--gallery_images')
     if args.batch_size is not None and args.batch_size < 1:
@@ -121,25 +99,18 @@ def _check_args(args: argparse.Namespace, params: Any) -> None:
         )
 
 
-def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
+def _label(args: argparse.Namespace, params: Any, kind: Any) -> dict[str, Any]:
     """Does the work, or what is left of it; returns the manifest."""
     from official_rethink.common import files  # noqa: PLC0415
-    from official_rethink.data import problems  # noqa: PLC0415
-    from official_rethink.pseudo_labels import (  # noqa: PLC0415
-        labelling,
-        manifest,
-        pictures,
-        source,
-        store,
-        teacher,
-        truth,
-    )
+    from official_rethink.data import problems, shards  # noqa: PLC0415
+    from official_rethink.pseudo_labels import labelling, manifest, source, store, teacher, truth  # noqa: PLC0415
 
     found = problems.ProblemList(args.on_error)
     images = source.open_source(args.input, found)
-    known = _known(params)
+    known = teacher.known(params)
     truth_path = args.input if args.truth == _INPUT_ITSELF else args.truth
     if truth_path:
+        kind.check_truth(truth_path, shards.load_description(truth_path))
         truth.check(truth_path, images, known['categories'])
     files_of = teacher.find(args.checkpoint)
     inputs = {
@@ -149,6 +120,7 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
         'score_floor': args.score_floor,
         'shard_size': args.shard_size,
         'input': source.summary(images),
+        **kind.inputs(args),
     }
     best = max(1, round(known['boxes']))
     place = store.Store(args.output_dir, images.num_images, args.shard_size, known['categories'], best)
@@ -157,112 +129,74 @@ def _label(args: argparse.Namespace, params: Any) -> dict[str, Any]:
         sys.stderr.write(f"'{args.output_dir}' is complete and made from the same inputs: nothing to do.\n")
         finished = manifest.load(args.output_dir)
         if truth_path and not files.exists(place.path(truth.QUALITY)):
-            _measure(args, params, place, truth_path)
+            kind.measure(truth_path, place, args.score_floor)
         return finished
     try:
-        metrics = _work(args, params, files_of, images, place, known)
+        metrics = _work(args, params, kind, files_of, images, place, known)
     except labelling.EmptyTeacher:
         place.discard()
         raise
     counted = place.describe(inputs, found)
-    if args.gallery_images and not _classifies(params):
-        names = {category['id']: category['name'] for category in known['categories']}
-        pictures.write(place, names, known['boxes'], counted, args.gallery_images)
+    if args.gallery_images:
+        kind.draw(place, known, counted, args.gallery_images)
     if truth_path:
-        _measure(args, params, place, truth_path)
+        kind.measure(truth_path, place, args.score_floor)
     about = {'checkpoint': files_of.name, 'path': files_of.path, 'files': files_of.files, **metrics}
     config = {'experiment': args.experiment, 'hash': files.hash_of(params.as_dict())}
     place.finish(manifest.build(counted, known['categories'], inputs, about, config))
     return manifest.load(args.output_dir)
 
 
-def _known(params: Any) -> dict[str, Any]:
-    """Class list of the teacher's data, and how many boxes an image of it has.
-
-    Raises:
-        UserError: neither training nor validation data is described.
-    """
-    from official_rethink.data import shards  # noqa: PLC0415
-
-    tried = []
-    for part in ('train_data', 'validation_data'):
-        path = getattr(params.task, part).input_path
-        try:
-            description = shards.load_description(path)
-        except errors.UserError as error:
-            tried.append(f'task.{part}: {error}')
-            continue
-        rate = description['num_instances'] / description['num_images']
-        return {'categories': description['categories'], 'boxes': rate}
-    raise errors.UserError(
-        "the names of the teacher's classes are not known, for the data it was trained on is not there. Name "
-        'the shards with --params_override=task.train_data.input_path=... (' + ' '.join(tried) + ')'
-    )
-
-
 def _work(
     args: argparse.Namespace,
     params: Any,
+    kind: Any,
     files_of: Any,
     images: Any,
     place: Any,
     known: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Builds the teacher, measures it, labels; returns the teacher's step and metrics."""
-    from official_rethink.pseudo_labels import class_labels, inference, labelling  # noqa: PLC0415
+    from official_rethink.pseudo_labels import inference, labelling  # noqa: PLC0415
     from official_rethink.tasks import runner  # noqa: PLC0415
 
     runner.prepare_process(params)
     strategy = runner.build_strategy(params)
     task = runner.build_task(params, strategy, args.output_dir)
     task.categories = {category['id']: category['name'] for category in known['categories']}
-    predict, evaluated, fixed, step = _build_teacher(params, strategy, task, files_of)
+    predict, evaluated, fixed, step = _build_teacher(kind, strategy, task, files_of)
     batch_size = _batch_size(args, params, strategy.num_replicas_in_sync, fixed)
     inference.check_batch_size(batch_size, strategy.num_replicas_in_sync)
     metrics = place.remembered('teacher')
     if metrics is None:
-        metrics = {'step': step, **_evaluate(args, params, strategy, evaluated)}
+        metrics = {'step': step, **_evaluate(args, params, kind, strategy, evaluated)}
         place.remember('teacher', metrics)
     classes = tuple(category['id'] for category in known['categories'])
-    if _classifies(params):
-        reading: Any = class_labels.ClassReading(task.output_size, params.task.validation_data)
-    else:
-        reading = inference.BoxReading(task.output_size)
-    labeller = labelling.Labeller(predict, reading, batch_size, strategy, args.score_floor, classes)
-    labelling.run(images, place, labeller, args.on_error)
+    reading = kind.reading(args, task.output_size, classes)
+    labelling.run(images, place, labelling.Labeller(predict, reading, batch_size, strategy), args.on_error)
     return metrics
 
 
-def _build_teacher(
-    params: Any, strategy: Any, task: Any, files_of: Any
-) -> tuple[Any, Any, int | None, int | None]:
+def _build_teacher(kind: Any, strategy: Any, task: Any, files_of: Any) -> tuple[Any, Any, int | None, int | None]:
     """Returns predict, (task, model) for evaluation, a fixed batch size a replica or None, and the step."""
     from official_rethink.modeling import restore  # noqa: PLC0415
-    from official_rethink.pseudo_labels import class_labels, teacher  # noqa: PLC0415
+    from official_rethink.pseudo_labels import teacher  # noqa: PLC0415
     from official_rethink.tasks import evaluate  # noqa: PLC0415
 
-    if files_of.is_saved_model and _classifies(params):
+    if files_of.is_saved_model and not kind.takes_saved_models:
         raise errors.UserError(
             f"'{files_of.path}' is a SavedModel, which can be a teacher for detection only; name a checkpoint."
         )
     if files_of.is_saved_model:
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
-            normalized = params.task.export_config.output_normalized_coordinates
+            normalized = kind.params.task.export_config.output_normalized_coordinates
         saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy)
         return saved.predict, (teacher.SavedModelTask(task, saved), None), saved.batch_size, None
     with strategy.scope():
         model = task.build_model()
     restore.restore(model.checkpoint_items, files_of.path, 'all')
-
-    if _classifies(params):
-        labels = class_labels.predict(task, model)
-        return labels, (task, model), None, evaluate.checkpoint_step(files_of.path)
-
-    def predict(images: Any, image_info: Any) -> Any:
-        return task.predict(images, image_info, model)
-
-    return predict, (task, model), None, evaluate.checkpoint_step(files_of.path)
+    return kind.predict(task, model), (task, model), None, evaluate.checkpoint_step(files_of.path)
 
 
 def _batch_size(args: argparse.Namespace, params: Any, replicas: int, fixed: int | None) -> int:
@@ -275,11 +209,13 @@ def _batch_size(args: argparse.Namespace, params: Any, replicas: int, fixed: int
     return fixed * replicas
 
 
-def _evaluate(args: argparse.Namespace, params: Any, strategy: Any, evaluated: Any) -> dict[str, Any]:
+def _evaluate(
+    args: argparse.Namespace, params: Any, kind: Any, strategy: Any, evaluated: Any
+) -> dict[str, Any]:
     """Measures the teacher on its validation data.
 
     Raises:
-        UserError: it finds nothing: its AP, or its accuracy, is 0.
+        UserError: it finds nothing: the first metric of its kind is 0.
     """
     import tensorflow as tf  # noqa: PLC0415
 
@@ -295,24 +231,14 @@ def _evaluate(args: argparse.Namespace, params: Any, strategy: Any, evaluated: A
         return {'metrics': None, 'measured_on': None}
     task, model = evaluated
     metrics = {name: float(value) for name, value in evaluate.evaluate(strategy, task, model, data).items()}
-    shown = ('accuracy',) if _classifies(params) else ('AP', 'AP50')
-    told = ', '.join(f'{name} {metrics[name]:.4f}' for name in shown)
+    told = ', '.join(f'{name} {metrics[name]:.4f}' for name in kind.metrics)
     sys.stderr.write(f"teacher: {told} on '{data.input_path}'\n")
-    if metrics[shown[0]] == 0:
+    if metrics[kind.metrics[0]] == 0:
         raise errors.UserError(
-            f"the teacher finds nothing: its {shown[0]} on '{data.input_path}' is 0. Its labels would teach nothing; "
-            f"train it longer, or check that '{args.checkpoint}' is the right checkpoint for these classes."
+            f"the teacher finds nothing: its {kind.metrics[0]} on '{data.input_path}' is 0. Its labels would teach "
+            f"nothing; train it longer, or check that '{args.checkpoint}' is the right checkpoint for these classes."
         )
     return {'metrics': metrics, 'measured_on': data.input_path}
-
-
-def _measure(args: argparse.Namespace, params: Any, place: Any, truth_path: str) -> None:
-    from official_rethink.pseudo_labels import class_labels, truth  # noqa: PLC0415
-
-    if _classifies(params):
-        class_labels.measure(truth_path, place)
-    else:
-        truth.measure(truth_path, place, args.score_floor)
 
 
 if __name__ == '__main__':

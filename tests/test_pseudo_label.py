@@ -14,7 +14,7 @@ from official_rethink.augment import pipeline
 from official_rethink.common import errors
 from official_rethink.configs import parse
 from official_rethink.data import scenes, shards
-from official_rethink.pseudo_labels import labelling
+from official_rethink.pseudo_labels import box_labels, labelling
 from official_rethink.tasks import detection, evaluate
 from tests.pseudo_labels import making
 
@@ -137,7 +137,7 @@ def test_killed_and_started_again(
     """The teacher is measured once, and the first shard labelled once; all bytes are as without the kill."""
     measured.append({'AP': 0.25, 'AP50': 0.5})
     arguments = _arguments(made, tmp_path, '--truth')
-    keep, calls = labelling.filters.keep, []
+    keep, calls = box_labels.filters.keep, []
 
     def killed(*values: Any) -> Any:
         calls.append(1)
@@ -145,7 +145,7 @@ def test_killed_and_started_again(
             raise KeyboardInterrupt
         return keep(*values)
 
-    monkeypatch.setattr(labelling.filters, 'keep', killed)
+    monkeypatch.setattr(box_labels.filters, 'keep', killed)
     with pytest.raises(KeyboardInterrupt):
         pseudo_label.main(arguments)
     assert sorted(path.name for path in tmp_path.glob('*')) == [

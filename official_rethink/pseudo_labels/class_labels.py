@@ -1,6 +1,7 @@
 """A classifier's pseudo labels: each image with the probabilities of all classes."""
 
-from collections.abc import Mapping
+import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,18 @@ from official_rethink.augment import single_image
 from official_rethink.common import errors, files
 from official_rethink.configs import classification as configs
 from official_rethink.data import records, shards
-from official_rethink.pseudo_labels import filters, inference
+from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind
 from official_rethink.pseudo_labels.store import SPLIT, Store
 from official_rethink.pseudo_labels.truth import QUALITY
 
 _PROBABILITIES = 'probabilities'
 
 
-class ClassReading:
+class ClassReading(feeding.WholeImages):
     """How a classifier is fed and read: the centre is cut out, as in its evaluation."""
 
     wanted = (_PROBABILITIES,)
+    nothing = ('no class at all', 'and label again')
 
     def __init__(self, output_size: tuple[int, int], params: configs.Data):
         """Args: the network's input height and width; how its evaluation crops."""
@@ -34,22 +36,40 @@ class ClassReading:
         info = tf.stack([size, tf.constant(self.output_size, tf.float32), tf.ones([2]), tf.zeros([2])])
         return single_image.center_crop(image, self.output_size, fraction, method), info
 
-    def result(self, record: records.Record, found: Mapping[str, np.ndarray], row: int) -> np.ndarray:
+    def result(self, record: records.Record, found: Mapping[str, Any], row: int, part: int = 0) -> np.ndarray:
         """The image's probabilities, float32 [K]."""
+        del part
         probabilities = found[_PROBABILITIES][row]
-        inference.check_finite(record, probabilities=probabilities)
+        feeding.check_finite(record, probabilities=probabilities)
         return probabilities
 
+    def keep(self, found: np.ndarray, record: records.Record) -> filters.Kept:
+        """The whole distribution and its first class; nothing is dropped, a student chooses while reading."""
+        del record
+        values = [float(value) for value in found.astype(np.float32)]
+        return filters.Kept([], class_label=int(np.argmax(found)) + 1, class_probabilities=values)
 
-def predict(task: Any, model: tf.keras.Model) -> inference.Predict:
-    """Makes the teacher's function of a classification task and its model."""
-    return lambda images, info: {_PROBABILITIES: task.predict(images, model)}
 
+class ClassKind(kind.Kind):
+    """One class an image, of a classifier."""
 
-def keep(probabilities: np.ndarray) -> filters.Kept:
-    """The whole distribution and its first class; nothing is dropped, a student chooses while reading."""
-    values = [float(value) for value in probabilities.astype(np.float32)]
-    return filters.Kept([], class_label=int(np.argmax(probabilities)) + 1, class_probabilities=values)
+    labels = counts.CLASSES
+    metrics = ('accuracy',)
+    why_not = 'a classifier labels every image; the student chooses by task.pseudo_data.score_threshold'
+
+    def predict(self, task: Any, model: Any) -> inference.Predict:
+        """The probabilities of the task's own."""
+        return lambda images, info: {_PROBABILITIES: task.predict(images, model)}
+
+    def reading(self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]) -> ClassReading:
+        """See `ClassReading`."""
+        del args, classes
+        return ClassReading(output_size, self.params.task.validation_data)
+
+    def measure(self, pattern: str, place: Store, floor: float) -> dict[str, Any]:
+        """See `measure`."""
+        del floor
+        return measure(pattern, place)
 
 
 def measure(pattern: str, store: Store) -> dict[str, Any]:

@@ -97,6 +97,11 @@ def merge(
     return fields, _manifest_counts(parts, fields)
 
 
+def num_labels(part: Mapping[str, Any]) -> int:
+    """How many labels a shard holds, by what `ShardCounts.as_json` gave for it."""
+    return sum(map(sum, part['scores'].values()))
+
+
 def _check_ids(image_ids: Collection[str]) -> None:
     seen: set[str] = set()
     for image_id in image_ids:

@@ -4,6 +4,7 @@ A student's threshold is applied where it reads (`dataloaders/detection.py`); he
 takes in, and counts that tell beforehand what a threshold leaves.
 """
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -11,11 +12,25 @@ import numpy as np
 
 from official_rethink.data import records
 from official_rethink.evaluation import images
-from official_rethink.pseudo_labels import inference
 
 BINS = 20
 EDGES = tuple(round(number / BINS, 2) for number in range(BINS + 1))
 THRESHOLDS = tuple(round(number / 10, 1) for number in range(1, 10))
+
+
+@dataclasses.dataclass
+class Detections:
+    """What was found on one image.
+
+    Attributes:
+        boxes: float32 [n, 4], y1 x1 y2 x2 in pixels of the original image.
+        scores: float32 [n].
+        classes: int [n].
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
 
 
 class Kept(NamedTuple):
@@ -41,10 +56,12 @@ class Kept(NamedTuple):
             return [(self.class_label, self.class_probabilities[self.class_label - 1])]
         return [(annotation.label, annotation.score or 0.0) for annotation in self.annotations]
 
+    def num_labels(self) -> int:
+        """How many labels there are; a teacher that gives none to any image is of no use."""
+        return len(self.scored())
 
-def keep(
-    found: inference.Detections, floor: float, classes: Collection[int], height: int, width: int
-) -> Kept:
+
+def keep(found: Detections, floor: float, classes: Collection[int], height: int, width: int) -> Kept:
     """Turns detections of at least `floor` into annotations, in the order in which they were found.
 
     Args:

@@ -8,12 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from official_rethink.common import errors, progress
-from official_rethink.data import problems, records
-from official_rethink.pseudo_labels import class_labels, filters, inference
+from official_rethink.data import problems
+from official_rethink.pseudo_labels import counts, feeding, inference
 from official_rethink.pseudo_labels.source import Source
 from official_rethink.pseudo_labels.store import ShardWriter, Store
 
-EMPTY_AFTER = 500  # images without one box, after which a teacher counts as empty
+EMPTY_AFTER = 500  # images without one label, after which a teacher counts as empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,22 +25,12 @@ class Labeller:
         reading: how it is fed and read.
         batch_size: images a step.
         strategy: see `inference.detect`.
-        floor: lowest score that is stored.
-        classes: ids that are stored.
     """
 
     predict: inference.Predict
-    reading: inference.Reading
+    reading: feeding.Reading
     batch_size: int
     strategy: tf.distribute.Strategy
-    floor: float
-    classes: tuple[int, ...]
-
-    def keep(self, found: Any, record: records.Record) -> filters.Kept:
-        """What is stored of what was found on an image."""
-        if isinstance(found, inference.Detections):
-            return filters.keep(found, self.floor, self.classes, record.height, record.width)
-        return class_labels.keep(found)
 
 
 class _Items:
@@ -51,7 +41,7 @@ class _Items:
         self._on_error = on_error
         self.skipped: dict[int, list[problems.Problem]] = {}
 
-    def __iter__(self) -> Iterator[inference.Item]:
+    def __iter__(self) -> Iterator[feeding.Item]:
         start = self._first * self._size
         for index, made in enumerate(self._source.read(start), start):
             shard = index // self._size
@@ -61,7 +51,7 @@ class _Items:
                 found.check()
                 self.skipped.setdefault(shard, []).extend(made.problems)
             if made.record is not None:
-                yield inference.Item(shard, made.record)
+                yield feeding.Item(shard, made.record)
 
 
 class _Shards:
@@ -112,25 +102,25 @@ def run(source: Source, store: Store, labeller: Labeller, on_error: str = 'stop'
     if first == store.num_shards:
         return
     seen = sum(len(part['sizes']) for part in done)
-    boxes = sum(sum(map(sum, part['scores'].values())) for part in done)
+    labels = sum(map(counts.num_labels, done))
     items = _Items(source, first, store.shard_size, on_error)
     left = source.num_images - first * store.shard_size
     found = inference.detect(
         items, labeller.predict, labeller.reading, labeller.batch_size, labeller.strategy
     )
     with progress.Progress('labelling', left) as bar, _Shards(store, first, items) as writing:
-        for item, detections in found:
+        for item, answer in found:
             record = item.record
             assert record is not None
-            kept = labeller.keep(detections, record)
+            kept = labeller.reading.keep(answer, record)
             writing.writer(item.shard).add(record, kept)
-            seen, boxes = seen + 1, boxes + len(kept.scored())
-            if seen == EMPTY_AFTER and not boxes:
+            seen, labels = seen + 1, labels + kept.num_labels()
+            if seen == EMPTY_AFTER and not labels:
                 break
             bar.update()
-        if seen and not boxes:
+        if seen and not labels:
             # Raised inside the block, so that the open shard is dropped and not closed.
-            raise _empty(seen, labeller.floor)
+            raise _empty(seen, labeller.reading.nothing)
         writing.writer(store.num_shards - 1)
         writing.close()
 
@@ -139,10 +129,10 @@ class EmptyTeacher(errors.UserError):
     """The teacher finds nothing."""
 
 
-def _empty(seen: int, floor: float) -> EmptyTeacher:
+def _empty(seen: int, nothing: tuple[str, str]) -> EmptyTeacher:
     which = 'all' if seen < EMPTY_AFTER else 'the first'
+    missing, advice = nothing
     return EmptyTeacher(
-        f'the teacher found no box of score {floor} or more on {which} {seen} images; labels without boxes '
-        'would teach nothing. Train it longer, check that it is the right checkpoint and that the images are '
-        'of its kind, or lower --score_floor.'
+        f'the teacher found {missing} on {which} {seen} images; such labels would teach nothing. Train it longer, '
+        f'check that it is the right checkpoint and that the images are of its kind, {advice}.'
     )

@@ -8,6 +8,7 @@ import tensorflow as tf
 import yaml
 
 from official_rethink.common import errors, files
+from official_rethink.data import shards
 from official_rethink.modeling import restore
 
 _SAVED_MODEL = 'saved_model.pb'
@@ -63,6 +64,31 @@ def find(path: str) -> Teacher:
 
 def _hashes(folder: str, paths: list[str]) -> dict[str, str]:
     return {path[len(folder) :].lstrip('/'): files.file_hash(path) for path in sorted(paths)}
+
+
+def known(params: Any) -> dict[str, Any]:
+    """Class list of the teacher's data, and how many boxes an image of it has.
+
+    Args:
+        params: the experiment's config.
+
+    Raises:
+        UserError: neither training nor validation data is described.
+    """
+    tried = []
+    for part in ('train_data', 'validation_data'):
+        path = getattr(params.task, part).input_path
+        try:
+            description = shards.load_description(path)
+        except errors.UserError as error:
+            tried.append(f'task.{part}: {error}')
+            continue
+        rate = description['num_instances'] / description['num_images']
+        return {'categories': description['categories'], 'boxes': rate}
+    raise errors.UserError(
+        "the names of the teacher's classes are not known, for the data it was trained on is not there. Name "
+        'the shards with --params_override=task.train_data.input_path=... (' + ' '.join(tried) + ')'
+    )
 
 
 def gives_shares(path: str) -> bool | None:

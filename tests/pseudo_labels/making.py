@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from official_rethink.data import label_maps, problems, records, shards
-from official_rethink.pseudo_labels import inference, labelling, source, store
+from official_rethink.pseudo_labels import box_labels, labelling, source, store
 
 CATEGORIES = [{'id': 1, 'name': 'red', 'source_id': 1}, {'id': 3, 'name': 'blue', 'source_id': 3}]
 SIZE = (96, 96)
@@ -91,9 +91,11 @@ def predict(images: tf.Tensor, info: tf.Tensor) -> dict[str, tf.Tensor]:
 def labeller(
     floor: float = 0.05, found: Any = predict, strategy: Any = None, batch_size: int = 4
 ) -> labelling.Labeller:
-    return labelling.Labeller(
-        found, inference.BoxReading(SIZE), batch_size, strategy or tf.distribute.get_strategy(), floor, (1, 3)
-    )
+    return labelling.Labeller(found, reading(floor), batch_size, strategy or tf.distribute.get_strategy())
+
+
+def reading(floor: float = 0.05) -> box_labels.BoxReading:
+    return box_labels.BoxReading(SIZE, floor, (1, 3))
 
 
 def inputs(images: source.Source, floor: float = 0.05, shard_size: int = 5) -> dict[str, Any]:

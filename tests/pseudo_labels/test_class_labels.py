@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, store.
     inputs = {'input': {}, 'score_floor': 0.0}
     place.open(inputs)
     reading = class_labels.ClassReading(SIZE, configs.Data(crop_fraction=1.0))
-    labeller = labelling.Labeller(_predict, reading, 2, tf.distribute.get_strategy(), 0.0, (1, 2, 3))
+    labeller = labelling.Labeller(_predict, reading, 2, tf.distribute.get_strategy())
     labelling.run(images, place, labeller)
     counted = place.describe(inputs, problems.ProblemList())
     place.finish({'labels': counted['labels'], 'shards': counted['shards']})
@@ -100,5 +100,6 @@ def test_a_teacher_that_diverged_is_named() -> None:
 
 
 def test_of_equal_probabilities_the_first_class_is_the_label() -> None:
-    kept = class_labels.keep(np.array([0.4, 0.4, 0.2], np.float32))
+    reading = class_labels.ClassReading(SIZE, configs.Data())
+    kept = reading.keep(np.array([0.4, 0.4, 0.2], np.float32), _record(0, False))
     assert kept.class_label == 1 and kept.scored() == [(1, pytest.approx(0.4))]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from official_rethink.pseudo_labels import filters, inference
+from official_rethink.pseudo_labels import filters
 
 
 def test_keep_by_hand() -> None:
-    found = inference.Detections(
+    found = filters.Detections(
         boxes=np.array([
             [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], [-5, -5, 8, 90],
             [5, 5, 5, 9], [20, 1, 30, 4], [0, 0, 1, 1],
@@ -27,7 +27,7 @@ def test_keep_by_hand() -> None:
 
 
 def test_keep_of_nothing() -> None:
-    empty = inference.Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
+    empty = filters.Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
     assert filters.keep(empty, 0.05, (1,), 10, 10) == filters.Kept([], 0, 0)
 
 

@@ -7,16 +7,16 @@ import pytest
 import tensorflow as tf
 
 from official_rethink.common import errors
-from official_rethink.pseudo_labels import inference
+from official_rethink.pseudo_labels import feeding, inference
 from tests import devices
 from tests.pseudo_labels import making
 
-Item = inference.Item
+Item = feeding.Item
 
 
 def detect(items: list[Item], batch_size: int = 4, strategy: tf.distribute.Strategy | None = None) -> list:
     used = strategy or tf.distribute.get_strategy()
-    return list(inference.detect(items, making.predict, inference.BoxReading(making.SIZE), batch_size, used))
+    return list(inference.detect(items, making.predict, making.reading(), batch_size, used))
 
 
 def items(count: int, shard_size: int = 100) -> list[Item]:
@@ -45,20 +45,20 @@ def test_batches_never_span_two_shards_and_are_always_full() -> None:
         sizes.append(images.shape.as_list())
         return making.predict(images, info)
 
-    seen = list(inference.filled(items(7, shard_size=3), 2))
+    seen = list(feeding.filled(items(7, shard_size=3), 2, making.reading()))
     assert [(item.shard, item.record is None) for item in seen] == [
         (0, False), (0, False), (0, False), (0, True), (1, False), (1, False), (1, False), (1, True),
         (2, False), (2, True),
     ]  # fmt: skip
     found = list(
-        inference.detect(items(7, 3), predict, inference.BoxReading(making.SIZE), 2, tf.distribute.get_strategy())
+        inference.detect(items(7, 3), predict, making.reading(), 2, tf.distribute.get_strategy())
     )
     assert len(found) == 7 and sizes == [[2, 96, 96, 3]]  # traced once
 
 
 def test_no_image_at_all() -> None:
     assert detect([]) == []
-    assert list(inference.filled([], 4)) == []
+    assert list(feeding.filled([], 4, making.reading())) == []
 
 
 def test_two_replicas_find_what_one_finds() -> None:
@@ -85,7 +85,7 @@ def test_reads_no_more_than_a_few_batches_ahead() -> None:
             taken.append(number)
             yield Item(0, making.record(number % 7))
 
-    reading = inference.BoxReading(making.SIZE)
+    reading = making.reading()
     found = inference.detect(stream(), making.predict, reading, 2, tf.distribute.get_strategy())
     for _ in range(3):
         next(found)
@@ -100,7 +100,7 @@ def test_an_error_of_the_source_arrives_as_it_is() -> None:
     found = []
     with pytest.raises(errors.UserError, match='^image x is truncated.$'):
         strategy = tf.distribute.get_strategy()
-        for item, _ in inference.detect(stream(), making.predict, inference.BoxReading(making.SIZE), 2, strategy):
+        for item, _ in inference.detect(stream(), making.predict, making.reading(), 2, strategy):
             found.append(item)
     assert len(found) == 4
 
@@ -127,4 +127,4 @@ def test_a_diverged_teacher_is_named() -> None:
         return found | {'scores': found['scores'] * np.nan}
 
     with pytest.raises(errors.UserError, match='scores that are not finite on image 1000 .* diverged'):
-        list(inference.detect(items(2), predict, inference.BoxReading(making.SIZE), 2, tf.distribute.get_strategy()))
+        list(inference.detect(items(2), predict, making.reading(), 2, tf.distribute.get_strategy()))

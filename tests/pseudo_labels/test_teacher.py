@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from official_rethink.common import errors
-from official_rethink.pseudo_labels import inference, teacher
+from official_rethink.pseudo_labels import feeding, filters, inference, teacher
 from tests.pseudo_labels import making
 
 
@@ -56,10 +56,10 @@ def test_saved_model_finds_what_the_network_finds(tmp_path: pathlib.Path, normal
     strategy = tf.distribute.get_strategy()
     loaded = teacher.SavedModel(path, making.SIZE, normalized, strategy)
     assert loaded.batch_size == 4
-    items = [inference.Item(0, making.record(number)) for number in range(7)]
+    items = [feeding.Item(0, making.record(number)) for number in range(7)]
 
-    def detect(predict: inference.Predict) -> list[inference.Detections]:
-        return [found for _, found in inference.detect(items, predict, inference.BoxReading(making.SIZE), 4, strategy)]
+    def detect(predict: inference.Predict) -> list[filters.Detections]:
+        return [found for _, found in inference.detect(items, predict, making.reading(), 4, strategy)]
 
     for ours, theirs in zip(detect(making.predict), detect(loaded.predict), strict=True):
         np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)

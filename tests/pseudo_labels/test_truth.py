@@ -7,7 +7,7 @@ import pytest
 
 from official_rethink.common import errors
 from official_rethink.data import problems, shards
-from official_rethink.pseudo_labels import labelling, pictures, store, truth
+from official_rethink.pseudo_labels import box_labels, labelling, pictures, store, truth
 from tests.pseudo_labels import making
 
 
@@ -37,7 +37,7 @@ def test_truths_that_are_refused(tmp_path: pathlib.Path) -> None:
     good = making.write(tmp_path / 'good', 'truth', 4, labelled=True)
     truth.check(good, images, making.CATEGORIES)
     with pytest.raises(errors.UserError, match='holds no label at all'):
-        truth.check(images.path, images, making.CATEGORIES)
+        box_labels.BoxKind(None).check_truth(images.path, shards.load_description(images.path))
     with pytest.raises(errors.UserError, match="id 3 is 'blue' there and None here"):
         truth.check(good, images, making.CATEGORIES[:1])
     few = making.write(tmp_path / 'few', 'truth', 3, labelled=True)

@@ -1,0 +1,82 @@
+"""What the kinds of pseudo labels differ in, from the flags to the pictures."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from official_rethink.common import errors
+from official_rethink.pseudo_labels import feeding, inference, store
+
+# Flags that only one kind has; None where they are not given.
+SPECIAL_FLAGS = ('score_floor', 'scales', 'flip', 'large_images', 'tile_overlap')
+
+
+class Kind:
+    """One kind of pseudo labels and the teachers that make it.
+
+    Attributes:
+        labels: its name in manifests; see `counts.py`.
+        metrics: of a teacher's evaluation, those that are told; a teacher whose first is 0 finds nothing.
+        flags: those of `SPECIAL_FLAGS` that it has.
+        takes_saved_models: whether a SavedModel can be the teacher.
+        why_not: what to say to whoever gives a flag of another kind, as 'a classifier labels every image'.
+    """
+
+    labels: str
+    metrics: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    takes_saved_models = False
+    why_not = ''
+
+    def __init__(self, params: Any):
+        """Args: the experiment's config."""
+        self.params = params
+
+    def check(self, args: argparse.Namespace) -> None:
+        """Checks the flags that the kinds differ in, and fills in their defaults.
+
+        Raises:
+            UserError: a flag of another kind, or a value that is not allowed.
+        """
+        for name in SPECIAL_FLAGS:
+            value = getattr(args, name)
+            if name not in self.flags and value is not None:
+                raise errors.UserError(f'--{name} is {value}, but {self.why_not}. Leave the flag out.')
+        args.score_floor = 0.0 if args.score_floor is None else args.score_floor
+
+    def inputs(self, args: argparse.Namespace) -> dict[str, Any]:
+        """What else decides the labels, beside teacher, images, floor and shards."""
+        del args
+        return {}
+
+    def predict(self, task: Any, model: Any) -> inference.Predict:
+        """Makes the teacher's function of a task and its model."""
+        raise NotImplementedError
+
+    def reading(
+        self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]
+    ) -> feeding.Reading:
+        """How the teacher is fed and read.
+
+        Args:
+            args: the flags.
+            output_size: the network's input height and width.
+            classes: ids of the classes that the data has.
+        """
+        raise NotImplementedError
+
+    def check_truth(self, pattern: str, description: Mapping[str, Any]) -> None:
+        """Refuses a truth that has no labels of this kind."""
+        if not any(description['image_categories']):
+            raise errors.UserError(
+                f"--truth '{pattern}' holds no label at all; leave the flag out, or name labelled shards."
+            )
+
+    def measure(self, pattern: str, place: store.Store, floor: float) -> dict[str, Any]:
+        """Writes `quality.json`: the labels of a store against the truth."""
+        raise NotImplementedError
+
+    def draw(
+        self, place: store.Store, known: Mapping[str, Any], counted: Mapping[str, Any], images: int
+    ) -> None:
+        """Writes a gallery of so many images of each sort; a kind without pictures writes none."""

@@ -1,0 +1,22 @@
+"""Which kind of pseudo labels a teacher makes."""
+
+from typing import Any
+
+from official_rethink.configs import classification, families
+from official_rethink.pseudo_labels import box_labels, class_labels, kind
+
+
+def of(params: Any, experiment: str) -> kind.Kind:
+    """Finds the kind by the experiment's task.
+
+    Args:
+        params: its config.
+        experiment: its name, as the user gave it.
+
+    Raises:
+        UserError: its models label nothing.
+    """
+    if isinstance(params.task, classification.ClassificationTask):
+        return class_labels.ClassKind(params)
+    families.need_detector(params.task, experiment, 'it cannot label images')
+    return box_labels.BoxKind(params)
