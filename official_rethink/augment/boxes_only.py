@@ -29,6 +29,30 @@ def pick_boxes(boxes: tf.Tensor, size: tf.Tensor, probability: float, seed: tf.T
     return tf.clip_by_value(tf.cast(picked, tf.int32), 0, last)
 
 
+def boxes_of_classes(label_map: tf.Tensor) -> tf.Tensor:
+    """The boxes round the pixels of each class but the background, where there are no boxes of instances.
+
+    Args:
+        label_map: uint8 [H, W], class ids, 0 background, 255 void.
+
+    Returns:
+        float32 [C, 4], y1 x1 y2 x2 in pixels, by class id, of the C classes that occur.
+    """
+    ids = tf.reshape(tf.cast(label_map, tf.int32), [-1])
+    sides = []
+    for axis in range(2):
+        places = tf.range(tf.shape(label_map)[axis])
+        grid = tf.broadcast_to(places[:, tf.newaxis] if axis == 0 else places, tf.shape(label_map))
+        flat = tf.reshape(grid, [-1])
+        sides.append(tf.math.unsorted_segment_min(flat, ids, 256))
+        sides.append(tf.math.unsorted_segment_max(flat, ids, 256) + 1)
+    first_row, last_row, first_column, last_column = sides
+    counts = tf.math.bincount(ids, minlength=256)
+    present = tf.where(counts[1:255] > 0)[:, 0] + 1
+    boxes = tf.stack([first_row, first_column, last_row, last_column], axis=1)
+    return tf.cast(tf.gather(boxes, present), tf.float32)
+
+
 def translate_y(
     planes: tf.Tensor, picked: tf.Tensor, pixels: int | tf.Tensor, fill: str, fill_value: tf.Tensor
 ) -> tf.Tensor:

@@ -48,6 +48,7 @@ class Scene(NamedTuple):
         planes: masks, uint8 [N, H, W], before `pending`; or None.
         pending: 3x3 transform still to be carried out; it keeps the size.
         beyond: uint8 [1, 1, 3], the colour `pending` shows beyond the image.
+        label_map: class ids, uint8 [H, W], before `pending`; or None.
     """
 
     image: tf.Tensor
@@ -55,6 +56,7 @@ class Scene(NamedTuple):
     planes: tf.Tensor | None
     pending: tf.Tensor
     beyond: tf.Tensor
+    label_map: tf.Tensor | None = None
 
 
 class Draws(NamedTuple):
@@ -65,10 +67,12 @@ class Draws(NamedTuple):
     seed: tf.Tensor
 
 
-def start(image: tf.Tensor, boxes: tf.Tensor, planes: tf.Tensor | None) -> Scene:
+def start(
+    image: tf.Tensor, boxes: tf.Tensor, planes: tf.Tensor | None, label_map: tf.Tensor | None = None
+) -> Scene:
     """Returns the scene before the first step."""
     beyond = tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8))
-    return Scene(image, boxes, planes, geometry.identity(), beyond)
+    return Scene(image, boxes, planes, geometry.identity(), beyond, label_map)
 
 
 def settle(scene: Scene, fill: str) -> Scene:
@@ -80,6 +84,7 @@ def settle(scene: Scene, fill: str) -> Scene:
             resampling.move_image(scene.image, scene.pending, fill, scene.beyond[0, 0, 0]),
             geometry.move_boxes(scene.boxes, scene.pending, size),
             None if scene.planes is None else resampling.move_planes(scene.planes, scene.pending, 0),
+            None if scene.label_map is None else resampling.move_label_map(scene.label_map, scene.pending),
         )
 
     return tf.cond(geometry.is_identity(scene.pending), lambda: scene, moved)
@@ -155,16 +160,31 @@ def apply(scene: Scene, choice: Choice, draws: Draws, fill: str, step: int) -> S
 
 def _slide_in_boxes(scene: Scene, choice: Choice, draws: Draws, fill: str) -> Scene:
     pixels = choice.level / MAX_LEVEL * BOX_ONLY_TRANSLATE_CONST * draws.sign
-    picked = boxes_only.pick_boxes(scene.boxes, tf.shape(scene.image)[:2], choice.probability, draws.seed)
-    grey = tf.fill([3], tf.constant(color.GREY, tf.uint8))
-    if scene.planes is None:
-        return scene._replace(image=boxes_only.translate_y(scene.image, picked, pixels, fill, grey))
-    # Masks slide with the pixels they belong to.
-    channels = tf.concat([scene.image, tf.transpose(scene.planes, [1, 2, 0])], axis=2)
-    fill_value = tf.concat([grey, tf.zeros([tf.shape(scene.planes)[0]], tf.uint8)], axis=0)
-    channels = boxes_only.translate_y(channels, picked, pixels, fill, fill_value)
-    planes = tf.ensure_shape(tf.transpose(channels[..., 3:], [2, 0, 1]), scene.planes.shape)
-    return scene._replace(image=tf.ensure_shape(channels[..., :3], scene.image.shape), planes=planes)
+    boxes, label_map = scene.boxes, scene.label_map
+    if label_map is not None:
+        no_box = tf.equal(tf.shape(boxes)[0], 0)
+        boxes = tf.cond(no_box, lambda: boxes_only.boxes_of_classes(label_map), lambda: scene.boxes)
+    picked = boxes_only.pick_boxes(boxes, tf.shape(scene.image)[:2], choice.probability, draws.seed)
+    # Masks and labels slide with the pixels they belong to.
+    channels, fills = [scene.image], [tf.fill([3], tf.constant(color.GREY, tf.uint8))]
+    masks = 0
+    if scene.planes is not None:
+        masks = tf.shape(scene.planes)[0]
+        channels.append(tf.transpose(scene.planes, [1, 2, 0]))
+        fills.append(tf.zeros([masks], tf.uint8))
+    if label_map is not None:
+        channels.append(label_map[..., tf.newaxis])
+        fills.append(tf.constant([resampling.IGNORE], tf.uint8))
+    moved = boxes_only.translate_y(
+        tf.concat(channels, axis=2), picked, pixels, fill, tf.concat(fills, axis=0)
+    )
+    image = tf.ensure_shape(moved[..., :3], scene.image.shape)
+    planes = scene.planes
+    if planes is not None:
+        planes = tf.ensure_shape(tf.transpose(moved[..., 3 : 3 + masks], [2, 0, 1]), planes.shape)
+    if label_map is not None:
+        label_map = tf.ensure_shape(moved[..., 3 + masks], label_map.shape)
+    return scene._replace(image=image, planes=planes, label_map=label_map)
 
 
 def apply_one_of(

@@ -1,4 +1,4 @@
-"""Augmentation of one image with boxes and masks, from the source's size to the network's.
+"""Augmentation of one image with boxes, masks and a label map, from the source's size to the network's.
 
 Order as in the released code: AutoAugment or RandAugment, flip, resize by a random scale, crop, pad. Nothing
 keeps state: the same seed gives the same pixels, eagerly and inside tf.data.
@@ -21,6 +21,7 @@ class Augmented(NamedTuple):
         masks: uint8 [K, output_h, output_w], or None if none were given. Like the box of a vanished instance,
             a mask of which nothing is left stays, empty.
         image_info: float32 [4, 2], Model Garden's: original size, desired size, scale, offset.
+        label_map: uint8 [output_h, output_w], 255 where the image does not reach, or None if none was given.
     """
 
     image: tf.Tensor
@@ -28,6 +29,7 @@ class Augmented(NamedTuple):
     keep: tf.Tensor
     masks: tf.Tensor | None
     image_info: tf.Tensor
+    label_map: tf.Tensor | None = None
 
 
 # Nothing below needs AutoGraph, which in tf.data's map would cost seconds per function it converts.
@@ -40,8 +42,9 @@ def augment(
     seed: tf.Tensor,
     masks: tf.Tensor | None = None,
     padded_size: tuple[int, int] | None = None,
+    label_map: tf.Tensor | None = None,
 ) -> Augmented:
-    """Augments one image and its instances.
+    """Augments one image and what is known of it.
 
     Args:
         image: uint8 [H, W, 3].
@@ -51,10 +54,15 @@ def augment(
         seed: int32 [2]; equal seeds give equal results.
         masks: uint8 [N, H, W], 1 on the instance, or None.
         padded_size: height and width of the result, where the network needs more than `output_size`.
+        label_map: uint8 [H, W], class ids, or None. It goes where the image goes, at the nearest pixel; operations
+            on colours, and cutout, leave it alone. Without `boxes`, those round its classes stand in for the
+            operation of AutoAugment that works inside boxes.
     """
     image = _checked(image)
+    if label_map is not None:
+        label_map = tf.ensure_shape(label_map, image.shape[:2])
     boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
-    scene = operations.start(image, boxes, masks)
+    scene = operations.start(image, boxes, masks, label_map)
     distort_seed = tf.random.experimental.stateless_fold_in(seed, 1)
     if policy.autoaugment:
         scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed, policy.resampling)
@@ -103,7 +111,14 @@ def place(
         planes = resampling.place_planes(
             tf.gather(planes, keep), scene.pending, scaled_size, offset, content, flip, 0, padded_size
         )
-    return Augmented(resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info)
+    label_map = scene.label_map
+    if label_map is not None:
+        label_map = resampling.place_planes(
+            label_map[tf.newaxis], scene.pending, scaled_size, offset, content, flip, resampling.IGNORE, padded_size
+        )[0]
+    return Augmented(
+        resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info, label_map
+    )
 
 
 @tf.autograph.experimental.do_not_convert
@@ -125,6 +140,22 @@ def resize_and_pad(
     scaled_size, _, _, image_info = layout
     resized = resampling.to_uint8(tf.image.resize(image, scaled_size))
     return resampling.pad(resized, padded_size or output_size), image_info
+
+
+@tf.autograph.experimental.do_not_convert
+def resize_and_pad_label_map(
+    label_map: tf.Tensor, output_size: tuple[int, int], padded_size: tuple[int, int] | None = None
+) -> tf.Tensor:
+    """Does to a label map, uint8 [H, W], what `resize_and_pad` does to its image, at the nearest pixel.
+
+    Returns:
+        uint8 [padded_h, padded_w], 255 in the padding.
+    """
+    scaled_size, offset, content, _ = _layout(tf.shape(label_map), output_size, tf.constant(1.0), tf.zeros([2]))
+    padded_size, still = padded_size or output_size, geometry.identity()
+    return resampling.place_planes(
+        label_map[tf.newaxis], still, scaled_size, offset, content, tf.constant(False), resampling.IGNORE, padded_size
+    )[0]
 
 
 def _layout(

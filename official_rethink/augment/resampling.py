@@ -17,6 +17,8 @@ from official_rethink.augment import geometry
 
 # Padding that Model Garden's normalisation (mean 0.485, 0.456, 0.406 of 255) takes to zero.
 MEAN_PIXEL = (124, 116, 104)
+# What a label map shows where there is no image: no class.
+IGNORE = 255
 
 
 @functools.cache
@@ -228,3 +230,8 @@ def move_planes(planes: tf.Tensor, transform: tf.Tensor, fill_value: int) -> tf.
         return warp(planes[..., tf.newaxis], transform, size, 'nearest', 'grey', fill_value)[..., 0]
 
     return tf.ensure_shape(tf.cond(still, lambda: planes, warped), planes.shape)
+
+
+def move_label_map(label_map: tf.Tensor, transform: tf.Tensor) -> tf.Tensor:
+    """Does to a label map, uint8 [H, W], what `move_image` does to the image; `IGNORE` beyond its edge."""
+    return move_planes(label_map[tf.newaxis], transform, IGNORE)[0]
