@@ -2,6 +2,7 @@
 
 python -m official_rethink.prepare coco      a COCO json and its images
 python -m official_rethink.prepare imagenet  images of one class each: a folder a class, or ImageNet's tar files
+python -m official_rethink.prepare voc       images with a label map each: PASCAL VOC's folders, or SBD's
 python -m official_rethink.prepare images    a folder of images without labels
 python -m official_rethink.prepare scenes    the built-in scenes, drawn from a seed
 python -m official_rethink.prepare split     label fractions of a prepared set
@@ -15,7 +16,7 @@ from typing import Any
 
 from official_rethink.common import entry_point, errors
 
-_COMMANDS = ('coco', 'imagenet', 'images', 'scenes', 'split')
+_COMMANDS = ('coco', 'imagenet', 'voc', 'images', 'scenes', 'split')
 _MAX_PROCESSES = 8
 
 
@@ -27,7 +28,14 @@ def main(argv: Sequence[str]) -> int:
     if not args.command:
         allowed = ', '.join(_COMMANDS)
         raise errors.UserError(f'prepare: a command is missing; allowed: {allowed}. See prepare --help.')
-    commands = {'coco': _coco, 'imagenet': _imagenet, 'images': _images, 'scenes': _scenes, 'split': _split}
+    commands = {
+        'coco': _coco,
+        'imagenet': _imagenet,
+        'voc': _voc,
+        'images': _images,
+        'scenes': _scenes,
+        'split': _split,
+    }
     commands[args.command](args)
     return 0
 
@@ -51,6 +59,7 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     )
     single.add_argument('--labels', default='', help='class of each image, where no folder tells: "image class" a line')
     _add_writing(single, 'train')
+    _add_voc(commands.add_parser('voc', help="PASCAL VOC's folders, or SBD's", description='Converts label maps.'))
     folder = commands.add_parser('images', help='a folder of images', description='Converts images.')
     folder.add_argument('--images', required=True, help='the folder, with those below it')
     _add_writing(folder, 'unlabelled')
@@ -68,9 +77,20 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     return parser
 
 
+def _add_voc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--voc', default='', help="VOC2012, with JPEGImages; or SBD's dataset, with img")
+    parser.add_argument('--list', default='', help='train, val ... or the path of a list; several with commas')
+    parser.add_argument('--exclude', default='', help='lists of images to leave out')
+    parser.add_argument('--images', default='', help='folder of images (default: JPEGImages, or img)')
+    parser.add_argument('--masks', default='', help='folder of .png or .mat (default: SegmentationClass, or cls)')
+    parser.add_argument('--classes', default='', help="text with a class a line, from id 1 on (default: VOC's 20)")
+    parser.add_argument('--unlabelled', action='store_true', help='the images alone')
+    _add_writing(parser, '')
+
+
 def _add_writing(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument('--output_dir', required=True, help='folder for the shards and the description')
-    parser.add_argument('--split', default=split, help=f'name of the shards (default: {split})')
+    parser.add_argument('--split', default=split, help=f'name of the shards (default: {split or "the list"})')
     parser.add_argument('--num_shards', type=int, help='(default: one per 512 images, up to 256)')
     parser.add_argument('--processes', type=int, help='that read images (default: one per core, up to 8)')
     parser.add_argument(
@@ -145,6 +165,37 @@ def _imagenet(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     _print(description, args)
+
+
+def _voc(args: argparse.Namespace) -> None:
+    from official_rethink.data import imagenet, problems, shards, voc, voc_layout
+
+    labelled = not args.unlabelled
+    layout = voc_layout.find(args.voc, args.images, args.masks, labelled)
+    source = voc.open_source(layout, args.list, args.exclude, args.classes, labelled)
+    args.split = args.split or voc_layout.split_name(args.list) or ('train' if labelled else 'unlabelled')
+    inputs_hash = voc.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is None:
+        if labelled:
+            imagenet.check_neighbours(source.categories, args.output_dir, args.split)
+        found = problems.ProblemList(args.on_error)
+        items = voc.read(source, found)
+        description = shards.write(
+            items,
+            args.output_dir,
+            args.split,
+            source.categories,
+            make=voc.make(source),
+            num_shards=args.num_shards,
+            processes=_processes(args, len(items)),
+            inputs_hash=inputs_hash,
+            found=found,
+            overwrite=args.overwrite,
+        )
+    _print(description, args)
+    if args.exclude:
+        sys.stdout.write(f'  left out: {source.left_out:,} names that --exclude lists\n')
 
 
 def _images(args: argparse.Namespace) -> None:

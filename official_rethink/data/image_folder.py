@@ -20,10 +20,14 @@ class Item:
     filename: str
 
 
-def listing(folder: str) -> list[list[Any]]:
+def listing(folder: str, flag: str = '--images') -> list[list[Any]]:
     """Returns name, size and time of every file in a folder and below, sorted by name, without hidden ones.
 
     Remote folders give names alone, since sizes would cost a request each.
+
+    Args:
+        folder: a path.
+        flag: that named it.
 
     Raises:
         UserError: there is no such folder.
@@ -36,7 +40,7 @@ def listing(folder: str) -> list[list[Any]]:
     else:
         walk, is_folder = os.walk(folder), os.path.isdir(folder)
     if not is_folder:
-        raise errors.UserError(f"--images is '{folder}', which is no folder.")
+        raise errors.UserError(f"{flag} is '{folder}', which is no folder.")
     found: list[list[Any]] = []
     for base, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith('.')]

@@ -88,12 +88,12 @@ def read_bytes(path: str) -> bytes:
         raise BadImage('unreadable image', f'cannot be read: {error}.') from error
 
 
-def load(path: str, expected: tuple[int, int] | None = None) -> StoredImage:
+def load(path: str, expected: tuple[int, int] | None = None, source: str = 'its entry says') -> StoredImage:
     """Reads an image file; see `store`."""
-    return store(read_bytes(path), expected)
+    return store(read_bytes(path), expected, source)
 
 
-def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
+def store(data: bytes, expected: tuple[int, int] | None = None, source: str = 'its entry says') -> StoredImage:
     """Checks an image and converts it if it must be.
 
     Args:
@@ -101,6 +101,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
         expected: height and width that its labels are for. They decide whether an EXIF rotation is applied:
             labels made on the unrotated pixels (their size tells) stay with these. With a square
             image, a half turn or no `expected`, the rotation is applied, as image viewers do.
+        source: where `expected` comes from, for the message on another size.
 
     Raises:
         BadImage: no JPEG or PNG, truncated, corrupt, or not of the expected size.
@@ -112,7 +113,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's warning on sizes it still accepts
-            return _decode_and_store(data, 'jpeg' if is_jpeg else 'png', keep, expected)
+            return _decode_and_store(data, 'jpeg' if is_jpeg else 'png', keep, expected, source)
     except BadImage:
         raise
     except Image.DecompressionBombError as error:
@@ -122,7 +123,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None) -> StoredImage:
 
 
 def _decode_and_store(
-    data: bytes, image_format: str, keep: bool, expected: tuple[int, int] | None
+    data: bytes, image_format: str, keep: bool, expected: tuple[int, int] | None, source: str
 ) -> StoredImage:
     image: Image.Image = Image.open(io.BytesIO(data), formats=('JPEG', 'PNG'))
     width, height = image.size
@@ -132,7 +133,7 @@ def _decode_and_store(
     if expected is not None and (height, width) != tuple(expected):
         raise BadImage(
             'wrong image size',
-            f'is {height} x {width} (height x width), but its entry says {expected[0]} x {expected[1]}.',
+            f'is {height} x {width} (height x width), but {source} {expected[0]} x {expected[1]}.',
         )
     if keep and turned == 1:
         if image_format == 'jpeg':

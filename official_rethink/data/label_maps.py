@@ -5,6 +5,7 @@
 """
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -64,8 +65,20 @@ def _encoded(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+class Read(NamedTuple):
+    """A file's label map, uint8 [H, W], and the colours of its palette, uint8 [N, 3]; None: it is grey."""
+
+    label_map: np.ndarray
+    colors: np.ndarray | None
+
+
 def decode(png: bytes) -> np.ndarray:
-    """Returns uint8 [H, W]: the indices of a palette PNG or the values of an 8-bit grey one.
+    """Returns uint8 [H, W]: the indices of a palette PNG or the values of an 8-bit grey one; `read`'s errors."""
+    return read(png).label_map
+
+
+def read(png: bytes) -> Read:
+    """Decodes a palette PNG or an 8-bit grey one.
 
     Whatever the palette's colours are, its indices count. Grey of fewer bits is refused, since programs disagree
     whether its white is 1 or 255.
@@ -86,11 +99,12 @@ def decode(png: bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(png), formats=('PNG',)) as image:
             label_map = np.array(image)
+            colors = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
     except Image.DecompressionBombError as error:
         raise images.BadImage('image too large', f'{error}'.rstrip('.') + '.') from error
     except Exception as error:  # Pillow raises a dozen types on broken data; each is told as it is
         raise images.BadImage('corrupt image', f'cannot be decoded: {error}.') from error
-    return label_map
+    return Read(label_map, colors if color_type == _PALETTE else None)
 
 
 def pixels(label_map: np.ndarray) -> np.ndarray:

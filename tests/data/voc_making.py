@@ -1,0 +1,57 @@
+"""A small folder in PASCAL VOC's layout, and label maps as SBD stores them."""
+
+import io
+import pathlib
+
+import numpy as np
+from scipy.io import savemat
+
+from official_rethink.data import label_maps
+from tests.data import making
+
+NAMES = ('2007_000032', '2007_000039', '2008_000008')
+SIZES = ((48, 64), (37, 51), (64, 48))
+
+
+def label_map(number: int) -> np.ndarray:
+    """A block of class 1 + number with a void border on background."""
+    height, width = SIZES[number]
+    found = np.zeros((height, width), np.uint8)
+    found[8:24, 10:30] = label_maps.IGNORE
+    found[9:23, 11:29] = 1 + number
+    return found
+
+
+def write(root: pathlib.Path) -> None:
+    """Writes images, palette PNGs, and the lists train (two names), val (the third) and trainval."""
+    for folder in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
+        (root / folder).mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        making.picture(*SIZES[number], seed=number).save(root / 'JPEGImages' / f'{name}.jpg')
+        png = label_maps.encode_palette(label_map(number))
+        (root / 'SegmentationClass' / f'{name}.png').write_bytes(png)
+    for name, chosen in (('train', NAMES[:2]), ('val', NAMES[2:]), ('trainval', NAMES)):
+        (root / 'ImageSets' / 'Segmentation' / f'{name}.txt').write_text(''.join(f'{one}\n' for one in chosen))
+
+
+def mat(found: np.ndarray, key: str = 'GTcls', field: str = 'Segmentation') -> bytes:
+    """A file as SBD's: a 1 x 1 structure with the label map, boundaries and the classes that occur."""
+    boundaries = np.empty((20, 1), object)
+    boundaries[:, 0] = [np.zeros(found.shape[:2], np.uint8) for _ in range(20)]
+    present = np.unique(found[found > 0]).astype(np.uint8)[:, None]
+    stream = io.BytesIO()
+    content = {key: {'Boundaries': boundaries, field: found, 'CategoriesPresent': present}}
+    savemat(stream, content, do_compression=True)
+    return stream.getvalue()
+
+
+def write_sbd(root: pathlib.Path) -> None:
+    """Writes SBD's layout: img, cls with .mat files, train.txt."""
+    for folder in ('img', 'cls'):
+        (root / folder).mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        making.picture(*SIZES[number], seed=number).save(root / 'img' / f'{name}.jpg')
+        found = label_map(number)
+        found[found == label_maps.IGNORE] = 0  # SBD knows no void
+        (root / 'cls' / f'{name}.mat').write_bytes(mat(found))
+    (root / 'train.txt').write_text('\n'.join(NAMES))
