@@ -58,7 +58,8 @@ def _keras_cv_draw() -> Any:
 
 
 @functools.cache
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
+    """Returns a font of that many pixels, with most alphabets."""
     import matplotlib  # ships a font of most alphabets; class names need not be ASCII
 
     path = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
@@ -98,13 +99,14 @@ def draw(
         score = np.zeros(len(boxes[number])) if scores is None else scores[number]
         found = checks.Detections(boxes[number], score, classes[number], where)
         shown = np.argsort(-found.scores, kind='stable')[:max_boxes][::-1]  # the best is drawn last, on top
-        picture, scale = _resized(image, side, where)
+        picture, scale = resized(image, side, where)
         marks = _Marks(found.boxes[shown] * scale, found.classes[shown], found.scores[shown], names or {})
         pictures.append(marks.on(picture, with_scores=scores is not None))
     return pictures
 
 
-def _resized(image: Any, side: int, where: str) -> tuple[np.ndarray, float]:
+def resized(image: Any, side: int, where: str) -> tuple[np.ndarray, float]:
+    """Brings uint8 RGB [H, W, 3] to a longer side of `side` pixels; returns it, and by how much it was scaled."""
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         found = f'{array.dtype} {list(array.shape)}'
@@ -153,14 +155,14 @@ def _color(label: int) -> tuple[int, int, int]:
 
 def _tag(pen: Any, size: tuple[int, int], box: np.ndarray, text: str, color: tuple[int, int, int]) -> None:
     """Writes black on a patch of the box's colour, above the box or inside it, within the picture."""
-    font = _font(max(11, max(size) // 34))
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    written = font(max(11, max(size) // 34))
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=written)
     width, height = right - left + 6, bottom - top + 6
     x = max(0, min(int(box[1]) - 1, size[0] - width - 1))
     above = int(box[0]) - height
     y = max(0, min(above if above >= 0 else int(box[0]), size[1] - height - 1))
     pen.rectangle((x, y, x + width, y + height), fill=color, outline=(0, 0, 0))
-    pen.text((x + 3 - left, y + 3 - top), text, font=font, fill=(0, 0, 0))
+    pen.text((x + 3 - left, y + 3 - top), text, font=written, fill=(0, 0, 0))
 
 
 def grid(
@@ -180,6 +182,16 @@ def grid(
     Returns:
         the sheet as PNG.
     """
+    return png(sheet(rows, column_titles, captions, title))
+
+
+def sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    column_titles: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
+    title: str = '',
+) -> np.ndarray:
+    """Returns what `grid` encodes, uint8 RGB [H, W, 3]; the arguments are its."""
     if not any(len(row) for row in rows):
         raise errors.UserError('a gallery needs at least one picture; it got none.')
     if captions and [len(row) for row in captions] != [len(row) for row in rows]:
@@ -193,28 +205,28 @@ def grid(
     below = line * bool(captions)
     heights = [max((picture.shape[0] for picture in row), default=0) + below for row in rows]
     top = _GAP + line * bool(column_titles) + (line + text // 2) * bool(title)
-    sheet = Image.new('RGB', (lefts[-1], top + sum(heights) + _GAP * len(rows)), _PAPER)
-    pen = ImageDraw.Draw(sheet)
+    canvas = Image.new('RGB', (lefts[-1], top + sum(heights) + _GAP * len(rows)), _PAPER)
+    pen = ImageDraw.Draw(canvas)
     if title:
         _write(pen, (_GAP, _GAP), title, text + text // 2, lefts[-1] - 2 * _GAP)
     for left, width, words in zip(lefts, widths, column_titles, strict=False):
         _write(pen, (left, top - line), words, text, width)
     for number, row in enumerate(rows):
         for place, picture in enumerate(row):
-            sheet.paste(Image.fromarray(picture), (lefts[place], top))
+            canvas.paste(Image.fromarray(picture), (lefts[place], top))
             words = captions[number][place] if captions else ''
             _write(pen, (lefts[place], top + picture.shape[0] + 3), words, text, widths[place])
         top += heights[number] + _GAP
-    return png(np.asarray(sheet))
+    return np.asarray(canvas)
 
 
 def _write(pen: Any, place: tuple[int, int], words: str, size: int, width: int) -> None:
     """Writes one line, smaller where it is wider than its column, and cut where even that is too wide."""
-    while size > 10 and pen.textlength(words, font=_font(size)) > width:
+    while size > 10 and pen.textlength(words, font=font(size)) > width:
         size -= 1
-    while len(words) > 1 and pen.textlength(words, font=_font(size)) > width:
+    while len(words) > 1 and pen.textlength(words, font=font(size)) > width:
         words = words[:-2] + '…'
-    pen.text(place, words, font=_font(size), fill=_INK)
+    pen.text(place, words, font=font(size), fill=_INK)
 
 
 def png(picture: np.ndarray) -> bytes:
