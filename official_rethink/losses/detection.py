@@ -4,14 +4,8 @@ import tensorflow as tf
 from official.vision.configs import retinanet
 from official.vision.losses import focal_loss, loss_utils
 
+from official_rethink.losses import replicas
 from official_rethink.modeling import anchor_targets
-
-
-def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def detection_losses(
@@ -35,10 +29,10 @@ def detection_losses(
     Returns:
         Scalars: cls_loss, box_loss, and model_loss = cls_loss + box_loss_weight * box_loss.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    number = tf.distribute.get_strategy().num_replicas_in_sync
     reduction = tf.keras.losses.Reduction.SUM
-    positives = _sum_over_replicas(tf.reduce_sum(targets.box_weights)) + 1.0
-    scale = replicas / positives
+    positives = replicas.total(tf.reduce_sum(targets.box_weights)) + 1.0
+    scale = number / positives
     class_outputs = loss_utils.multi_level_flatten(outputs['cls_outputs'], last_dim=num_classes)
     box_outputs = loss_utils.multi_level_flatten(outputs['box_outputs'], last_dim=4)
     cls_loss = focal_loss.FocalLoss(params.focal_loss_alpha, params.focal_loss_gamma, reduction=reduction)(

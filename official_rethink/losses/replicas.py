@@ -1,0 +1,11 @@
+"""Sums over the replicas of a step, so that a loss is divided by what the whole batch holds."""
+
+import tensorflow as tf
+
+
+def total(value: tf.Tensor) -> tf.Tensor:
+    """Adds a scalar of every replica; outside a replica, or of one alone, it is the value itself."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
