@@ -10,9 +10,9 @@ import dataclasses
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import hyperparams, optimization
-from official.vision.configs import backbones, common, image_classification
+from official.vision.configs import backbones, image_classification
 
-from official_rethink.configs import efficientnet, families, types, validation_classification
+from official_rethink.configs import efficientnet, families, normalization, types, validation_classification
 
 IMAGENET_TRAIN_EXAMPLES = 1_281_167
 IMAGENET_CLASSES = 1000
@@ -186,7 +186,7 @@ def _efficientnet(task: ClassificationTask) -> cfg.ExperimentConfig:
             efficientnet=backbones.EfficientNet(model_id='b7', se_ratio=0.25, stochastic_depth_drop_rate=0.2),
         ),
         dropout_rate=scale.dropout,
-        norm_activation=common.NormActivation(
+        norm_activation=normalization.NormActivation(
             activation='swish', use_sync_bn=True, norm_momentum=0.99, norm_epsilon=1e-3
         ),
     )
@@ -226,7 +226,7 @@ def _resnet(task: ClassificationTask) -> cfg.ExperimentConfig:
         num_classes=IMAGENET_CLASSES,
         input_size=[224, 224, 3],
         backbone=backbones.Backbone(type='resnet', resnet=backbones.ResNet(model_id=50)),
-        norm_activation=common.NormActivation(
+        norm_activation=normalization.NormActivation(
             activation='relu', use_sync_bn=False, norm_momentum=0.9, norm_epsilon=1e-5
         ),
     )

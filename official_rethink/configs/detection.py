@@ -5,9 +5,9 @@ import dataclasses
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import hyperparams, optimization
-from official.vision.configs import backbones, common, decoders, retinanet
+from official.vision.configs import backbones, decoders, retinanet
 
-from official_rethink.configs import families, types, validation_model
+from official_rethink.configs import families, normalization, types, validation_model
 
 # Model Garden registers an experiment of this name for SpineNet-49 at 640 pixels; ours is the studies'.
 exp_factory._REGISTERED_CONFIGS.pop('retinanet_spinenet_coco', None)
@@ -116,7 +116,7 @@ def _efficientnet(task: DetectionTask) -> cfg.ExperimentConfig:
         ),
         decoder=decoders.Decoder(type='fpn', fpn=decoders.FPN(num_filters=256)),
         head=retinanet.RetinaNetHead(num_convs=4, num_filters=256),
-        norm_activation=common.NormActivation(
+        norm_activation=normalization.NormActivation(
             activation='swish', use_sync_bn=True, norm_momentum=0.99, norm_epsilon=1e-3
         ),
     )
@@ -145,7 +145,7 @@ def _spinenet(task: DetectionTask) -> cfg.ExperimentConfig:
         decoder=decoders.Decoder(type='identity', identity=decoders.Identity()),
         head=retinanet.RetinaNetHead(num_convs=4, num_filters=256),
         detection_generator=retinanet.DetectionGenerator(nms_version='v1', soft_nms_sigma=0.3),
-        norm_activation=common.NormActivation(
+        norm_activation=normalization.NormActivation(
             activation='swish', use_sync_bn=True, norm_momentum=0.997, norm_epsilon=1e-3
         ),
     )

@@ -6,7 +6,7 @@ from typing import Any
 from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, efficientnet, families, metrics, published
+from official_rethink.configs import checks, efficientnet, families, metrics, normalization, published
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -101,6 +101,7 @@ def _check_norm(rules: checks.Rules, backbone: str) -> None:
     rules.choice(name + 'activation', ('relu', 'swish') if backbone in _SPINENETS else ACTIVATIONS)
     rules.below_one(name + 'norm_momentum')
     rules.positive(name + 'norm_epsilon')
+    normalization.check(rules)
 
 
 def _check_decoder(rules: checks.Rules) -> None:

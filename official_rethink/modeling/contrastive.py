@@ -8,6 +8,7 @@ from official.vision.configs import common
 from official.vision.modeling.backbones import factory
 
 from official_rethink.configs import simclr
+from official_rethink.modeling import normalization
 
 
 def pooled(endpoints: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -31,12 +32,14 @@ def build_backbone(
         l2_weight_decay: of its kernels; half the square, as the reference.
     """
     regularizer = tf.keras.regularizers.l2(l2_weight_decay / 2.0) if l2_weight_decay else None
-    return factory.build_backbone(
-        input_specs=tf.keras.layers.InputSpec(shape=[None, *input_size]),
-        backbone_config=backbone,
-        norm_activation_config=norm_activation,
-        l2_regularizer=regularizer,
-    )
+    # The projection head keeps its batch norm, which is part of the method.
+    with normalization.scope(norm_activation):
+        return factory.build_backbone(
+            input_specs=tf.keras.layers.InputSpec(shape=[None, *input_size]),
+            backbone_config=backbone,
+            norm_activation_config=norm_activation,
+            l2_regularizer=regularizer,
+        )
 
 
 def projection_head(

@@ -11,7 +11,7 @@ from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import coco
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets, detections
+from official_rethink.modeling import anchor_targets, detections, normalization
 from official_rethink.tasks import family, train_step
 
 _DETECTIONS = 'detections'
@@ -45,16 +45,17 @@ class DetectionTask(family.FamilyTask):
         # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
         regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
         input_specs = tf.keras.layers.InputSpec(shape=[None, *params.model.input_size])
-        model = factory.build_retinanet(
-            input_specs=input_specs, model_config=params.model, l2_regularizer=regularizer
-        )
+        with normalization.scope(params.model.norm_activation):
+            model = factory.build_retinanet(
+                input_specs=input_specs, model_config=params.model, l2_regularizer=regularizer
+            )
+            if model.decoder is None:
+                # Model Garden makes a head's variables behind a decoder alone; a checkpoint needs them before a step.
+                model.head(model.backbone.output)
         generator = params.model.detection_generator
         model._detection_generator = detections.AnyBatch(
             model.detection_generator, image_by_image=generator.apply_nms and generator.nms_version == 'v1'
         )
-        if model.decoder is None:
-            # Model Garden makes a head's variables behind a decoder alone; a checkpoint needs them before a step.
-            model.head(model.backbone.output)
         return model
 
     def build_inputs(
