@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 _DIVISOR = 8
 STEM_FILTERS = 32
+STEM_STRIDE = 2
+OUTPUT_STRIDE = 32
 HEAD_FILTERS = 1280
 SE_RATIO = 0.25
 

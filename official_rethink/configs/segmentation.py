@@ -53,10 +53,13 @@ class SegmentationModel(semantic_segmentation.SemanticSegmentationModel):
         backbone: of Model Garden's, or a dilated EfficientNet.
         norm_activation: of the backbone.
         decoder_norm_activation: of decoder and head.
+        pyramid_resampling: places of a pyramid's levels on each other, where they are fused: 'centres' of pixels, or
+            'corners' as in the release, for its checkpoints.
     """
 
     backbone: Backbone = dataclasses.field(default_factory=Backbone)
     decoder_norm_activation: common.NormActivation = dataclasses.field(default_factory=common.NormActivation)
+    pyramid_resampling: str = 'centres'
 
 
 @dataclasses.dataclass

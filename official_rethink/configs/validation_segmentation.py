@@ -10,6 +10,7 @@ _MODEL = 'task.model.'
 _MODULES = ('backbone', 'decoder', 'head')
 _DILATED = ('dilated_efficientnet', 'dilated_resnet')
 _BACKBONES = ('efficientnet', 'resnet', *_DILATED)
+_RESAMPLINGS = ('centres', 'corners')
 _FUSIONS = ('pyramid_fusion', 'deeplabv3plus')
 _OUTPUT_STRIDES = (8, 16)
 _DILATED_RESNETS = (50, 101, 152, 200)
@@ -85,8 +86,8 @@ def _check_nasfpn(rules: checks.Rules) -> None:
     rules.at_least(1, _MODEL + 'decoder.nasfpn.num_filters', _MODEL + 'decoder.nasfpn.num_repeats')
     if model.head.feature_fusion != 'pyramid_fusion':
         raise rules.clash(_MODEL + 'head.feature_fusion', _MODEL + 'decoder.type', "it needs 'pyramid_fusion'")
-    if not 2 <= rules.value(_MODEL + 'head.level') <= model.max_level:
-        raise rules.fail(_MODEL + 'head.level', f'from 2 to {model.max_level}')
+    if not 0 <= rules.value(_MODEL + 'head.level') <= model.min_level:
+        raise rules.fail(_MODEL + 'head.level', f'from 0 to {model.min_level}, the finest level of the pyramid')
     validation_model.check_input_size(rules, model.max_level)
 
 
@@ -123,8 +124,11 @@ def _check_deeplab(rules: checks.Rules) -> None:
 def _check_head(rules: checks.Rules) -> None:
     name = _MODEL + 'head.'
     rules.at_least(0, name + 'num_convs')
-    rules.at_least(1, name + 'num_filters', name + 'upsample_factor')
+    rules.at_least(1, name + 'num_filters')
     rules.choice(name + 'feature_fusion', _FUSIONS)
+    rules.choice(_MODEL + 'pyramid_resampling', _RESAMPLINGS)
+    if rules.value(name + 'upsample_factor') != 1:
+        raise rules.fail(name + 'upsample_factor', '1; logits are resized where they are read')
     if rules.value(name + 'prediction_kernel_size') % 2 != 1:
         raise rules.fail(name + 'prediction_kernel_size', 'an odd number')
     if rules.value(name + 'logit_activation') is not None:

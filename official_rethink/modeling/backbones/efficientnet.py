@@ -3,8 +3,9 @@
 docs/efficientnet.md lists what differs from Model Garden's version.
 """
 
+import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,8 +19,8 @@ from official_rethink.modeling.backbones import efficientnet_layers
 from official_rethink.modeling.checkpoints import layout
 
 NAME = 'efficientnet'
+DILATED = 'dilated_efficientnet'
 _STEM_KERNEL = 3
-_STEM_STRIDE = 2
 _LITE_ACTIVATION = 'relu6'
 
 # (x - 127) / 128; B0 to L2 take the pipeline's own scale.
@@ -87,6 +88,7 @@ class EfficientNet(tf.keras.Model):
         norm_momentum: float = 0.99,
         norm_epsilon: float = 1e-3,
         kernel_regularizer: tf.keras.regularizers.Regularizer | None = None,
+        output_stride: int = table.OUTPUT_STRIDE,
         **kwargs: Any,
     ):
         """Builds stem and blocks with random weights.
@@ -101,6 +103,7 @@ class EfficientNet(tf.keras.Model):
             norm_momentum: of the moving statistics.
             norm_epsilon: added to the variance.
             kernel_regularizer: of every kernel.
+            output_stride: of the last features: 32, or 16 or 8 for a dilated network, see `_dilated`.
             **kwargs: Keras'.
         """
         specs = input_specs or tf.keras.layers.InputSpec(shape=[None, None, None, 3])
@@ -116,6 +119,7 @@ class EfficientNet(tf.keras.Model):
                 'norm_momentum': norm_momentum,
                 'norm_epsilon': norm_epsilon,
                 'kernel_regularizer': kernel_regularizer,
+                'output_stride': output_stride,
             }
         )
         style = style_of(model_id, activation, use_sync_bn, norm_momentum, norm_epsilon, kernel_regularizer)
@@ -126,6 +130,7 @@ class EfficientNet(tf.keras.Model):
             style,
             0.0 if scale_of(model_id).lite else se_ratio,
             stochastic_depth_drop_rate,
+            output_stride,
         )
         self._output_specs = {level: value.shape for level, value in endpoints.items()}
         super().__init__(inputs=inputs, outputs=endpoints, **kwargs)
@@ -142,7 +147,10 @@ class EfficientNet(tf.keras.Model):
 
     @property
     def output_specs(self) -> Mapping[str, tf.TensorShape]:
-        """Level to the shape of what the model gives out there: strides 4, 8, 16 and 32 for '2' to '5'."""
+        """Level to the shape of what the model gives out there: strides 4, 8, 16 and 32 for '2' to '5'.
+
+        The last level of a dilated network is that of its output stride, and holds the last block's features.
+        """
         return self._output_specs
 
 
@@ -151,26 +159,72 @@ def _stem(inputs: tf.Tensor, model_id: str, style: efficientnet_layers.Style) ->
     padding = 'same'
     if colour is not None:
         padding = 'valid'
-        inputs = efficientnet_layers.ColourPadding(_STEM_KERNEL, _STEM_STRIDE, colour, name='stem_padding')(inputs)
+        inputs = efficientnet_layers.ColourPadding(_STEM_KERNEL, table.STEM_STRIDE, colour, name='stem_padding')(inputs)
     features = style.convolution(
-        table.stem_filters(model_id), 'stem_conv', kernel_size=_STEM_KERNEL, strides=_STEM_STRIDE, padding=padding
+        table.stem_filters(model_id), 'stem_conv', kernel_size=_STEM_KERNEL, strides=table.STEM_STRIDE, padding=padding
     )(inputs)
     features = style.norm('stem_bn')(features)
     return tf.keras.layers.Activation(style.activate, name='stem_activation')(features)
 
 
+def _dilated(model_id: str, output_stride: int) -> Iterator[tuple[table.Block, int]]:
+    """Yields every block with its dilation; from the output stride on, strides become dilations.
+
+    The block that loses its stride still sees its input as before; those behind it see only every second place of
+    theirs, as they did when the other ones did not exist (Chen et al., "Rethinking Atrous Convolution").
+    """
+    stride, dilation = table.STEM_STRIDE, 1
+    for block in table.blocks(model_id):
+        if stride * block.stride > output_stride:
+            yield dataclasses.replace(block, stride=1), dilation
+            dilation *= block.stride
+        else:
+            yield block, dilation
+            stride *= block.stride
+
+
 def _blocks(
-    features: tf.Tensor, model_id: str, style: efficientnet_layers.Style, se_ratio: float, drop_rate: float
+    features: tf.Tensor,
+    model_id: str,
+    style: efficientnet_layers.Style,
+    se_ratio: float,
+    drop_rate: float,
+    output_stride: int,
 ) -> dict[str, tf.Tensor]:
     """Runs all blocks and returns what each level gives out."""
     endpoints = {}
-    blocks = table.blocks(model_id)
-    for block in blocks:
+    deepest = output_stride.bit_length() - 1
+    blocks = list(_dilated(model_id, output_stride))
+    for block, dilation in blocks:
         rate = drop_rate_of(block.index, len(blocks), drop_rate)
-        features = efficientnet_layers.Bottleneck(block, style, se_ratio, rate, name=f'blocks_{block.index}')(features)
+        layer = efficientnet_layers.Bottleneck(
+            block, style, se_ratio, rate, dilation, name=f'blocks_{block.index}'
+        )
+        features = layer(features)
         if block.level is not None:
-            endpoints[str(block.level)] = features
+            endpoints[str(min(block.level, deepest))] = features
     return endpoints
+
+
+def _built(
+    input_specs: tf.keras.layers.InputSpec,
+    config: hyperparams.Config,
+    norm: hyperparams.Config,
+    regularizer: tf.keras.regularizers.Regularizer | None,
+    output_stride: int,
+) -> EfficientNet:
+    return EfficientNet(
+        model_id=config.model_id,
+        input_specs=input_specs,
+        se_ratio=config.se_ratio,
+        stochastic_depth_drop_rate=config.stochastic_depth_drop_rate,
+        activation=norm.activation,
+        use_sync_bn=norm.use_sync_bn,
+        norm_momentum=norm.norm_momentum,
+        norm_epsilon=norm.norm_epsilon,
+        kernel_regularizer=regularizer,
+        output_stride=output_stride,
+    )
 
 
 @factory.register_backbone_builder(NAME)
@@ -182,14 +236,16 @@ def build_efficientnet(
 ) -> tf.keras.Model:
     """Builds the backbone that a config names; called by Model Garden."""
     config = backbone_config.get()
-    return EfficientNet(
-        model_id=config.model_id,
-        input_specs=input_specs,
-        se_ratio=config.se_ratio,
-        stochastic_depth_drop_rate=config.stochastic_depth_drop_rate,
-        activation=norm_activation_config.activation,
-        use_sync_bn=norm_activation_config.use_sync_bn,
-        norm_momentum=norm_activation_config.norm_momentum,
-        norm_epsilon=norm_activation_config.norm_epsilon,
-        kernel_regularizer=l2_regularizer,
-    )
+    return _built(input_specs, config, norm_activation_config, l2_regularizer, table.OUTPUT_STRIDE)
+
+
+@factory.register_backbone_builder(DILATED)
+def build_dilated_efficientnet(
+    input_specs: tf.keras.layers.InputSpec,
+    backbone_config: hyperparams.Config,
+    norm_activation_config: hyperparams.Config,
+    l2_regularizer: tf.keras.regularizers.Regularizer | None = None,
+) -> tf.keras.Model:
+    """Builds the dilated backbone that a config names; called by Model Garden."""
+    config = backbone_config.get()
+    return _built(input_specs, config, norm_activation_config, l2_regularizer, config.output_stride)

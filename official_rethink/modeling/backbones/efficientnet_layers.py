@@ -190,7 +190,9 @@ class SqueezeExcitation(tf.keras.layers.Layer):
 class Bottleneck(tf.keras.layers.Layer):
     """Expansion, depth-wise convolution, squeeze-and-excitation, projection; the input added if shapes allow."""
 
-    def __init__(self, block: table.Block, style: Style, se_ratio: float, drop_rate: float, **kwargs: Any):
+    def __init__(
+        self, block: table.Block, style: Style, se_ratio: float, drop_rate: float, dilation: int = 1, **kwargs: Any
+    ):
         """Makes the layers.
 
         Args:
@@ -198,6 +200,7 @@ class Bottleneck(tf.keras.layers.Layer):
             style: of the network.
             se_ratio: squeezed channels as a share of the block's input; 0 for no squeeze-and-excitation.
             drop_rate: of this block's stochastic depth.
+            dilation: of the depth-wise convolution, which may not have a stride then.
             **kwargs: Keras'.
         """
         super().__init__(**kwargs)
@@ -210,6 +213,7 @@ class Bottleneck(tf.keras.layers.Layer):
         self.depthwise_conv = tf.keras.layers.DepthwiseConv2D(
             block.kernel,
             strides=block.stride,
+            dilation_rate=dilation,
             padding='same',
             use_bias=False,
             depthwise_initializer=kernel_initializer(),
