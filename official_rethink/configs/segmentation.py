@@ -11,7 +11,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, common, decoders, semantic_segmentation
 
-from official_rethink.configs import families, types, validation_segmentation
+from official_rethink.configs import families, normalization, types, validation_segmentation
 
 PASCAL_TRAIN_EXAMPLES = 1_464
 PASCAL_CLASSES = 21  # background and 20
@@ -51,13 +51,14 @@ class SegmentationModel(semantic_segmentation.SemanticSegmentationModel):
 
     Attributes:
         backbone: of Model Garden's, or a dilated EfficientNet.
-        norm_activation: of the backbone.
+        norm_activation: of the backbone; its kind of normalisation is everybody's.
         decoder_norm_activation: of decoder and head.
         pyramid_resampling: places of a pyramid's levels on each other, where they are fused: 'centres' of pixels, or
             'corners' as in the release, for its checkpoints.
     """
 
     backbone: Backbone = dataclasses.field(default_factory=Backbone)
+    norm_activation: normalization.NormActivation = dataclasses.field(default_factory=normalization.NormActivation)
     decoder_norm_activation: common.NormActivation = dataclasses.field(default_factory=common.NormActivation)
     pyramid_resampling: str = 'centres'
 
@@ -229,10 +230,8 @@ def _release_schedule() -> types.Schedule:
     )
 
 
-def _norms(activation: str, momentum: float) -> common.NormActivation:
-    return common.NormActivation(
-        activation=activation, use_sync_bn=True, norm_momentum=momentum, norm_epsilon=1e-3
-    )
+def _norms(activation: str, momentum: float) -> dict[str, object]:
+    return {'activation': activation, 'use_sync_bn': True, 'norm_momentum': momentum, 'norm_epsilon': 1e-3}
 
 
 def _nasfpn(task: SegmentationTask) -> cfg.ExperimentConfig:
@@ -252,8 +251,8 @@ def _nasfpn(task: SegmentationTask) -> cfg.ExperimentConfig:
         head=semantic_segmentation.SegmentationHead(
             level=2, num_convs=3, num_filters=256, feature_fusion='pyramid_fusion'
         ),
-        norm_activation=_norms('swish', 0.99),
-        decoder_norm_activation=_norms('relu', 0.997),
+        norm_activation=normalization.NormActivation(**_norms('swish', 0.99)),
+        decoder_norm_activation=common.NormActivation(**_norms('relu', 0.997)),
     )
     task.losses = Losses(l2_weight_decay=1e-5)
     return _experiment(task, _release_schedule(), 256)
@@ -277,8 +276,8 @@ def _deeplab(backbone: Backbone) -> SegmentationModel:
 def _deeplab_efficientnet(task: SegmentationTask) -> cfg.ExperimentConfig:
     """EfficientNet-B7, DeepLabv3+; trained as NAS-FPN is, since the paper has no such row."""
     task.model = _deeplab(Backbone(type='dilated_efficientnet'))
-    task.model.norm_activation = _norms('swish', 0.99)
-    task.model.decoder_norm_activation = _norms('relu', 0.997)
+    task.model.norm_activation.override(_norms('swish', 0.99))
+    task.model.decoder_norm_activation.override(_norms('relu', 0.997))
     task.losses = Losses(l2_weight_decay=1e-5)
     return _experiment(task, _release_schedule(), 256)
 
@@ -287,8 +286,8 @@ def _deeplab_resnet(task: SegmentationTask) -> cfg.ExperimentConfig:
     """ResNet-101, DeepLabv3+, batch 16 [MG]; the rate falls by a cosine instead of a power of 0.9."""
     resnet = backbones.DilatedResNet(model_id=101, output_stride=16, stem_type='v1', multigrid=[1, 2, 4])
     task.model = _deeplab(Backbone(type='dilated_resnet', dilated_resnet=resnet))
-    task.model.norm_activation = _norms('swish', 0.9997)
-    task.model.decoder_norm_activation = _norms('swish', 0.9997)
+    task.model.norm_activation.override(_norms('swish', 0.9997))
+    task.model.decoder_norm_activation.override(_norms('swish', 0.9997))
     task.losses = Losses(l2_weight_decay=1e-4, use_groundtruth_dimension=True)
     epoch = 10_582 // 16  # [MG] trains on train and the augmented set
     schedule = types.Schedule(

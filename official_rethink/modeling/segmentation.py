@@ -15,7 +15,9 @@ from official.vision.modeling.decoders import factory as decoders
 from official.vision.modeling.heads import segmentation_heads
 
 from official_rethink.common import errors
+from official_rethink.configs import normalization as norm_configs
 from official_rethink.configs import segmentation as configs
+from official_rethink.modeling import normalization
 
 LOGITS = 'logits'
 _PACKAGE = 'official_rethink'
@@ -168,14 +170,17 @@ def build(
     """
     if config.decoder.type not in ('nasfpn', 'aspp'):
         raise errors.unknown_name('task.model.decoder.type', config.decoder.type, ('nasfpn', 'aspp'))
-    backbone = backbones.build_backbone(
-        input_specs=tf.keras.layers.InputSpec(shape=[None, None, None, 3]),
-        backbone_config=config.backbone,
-        norm_activation_config=config.norm_activation,
-        l2_regularizer=regularizer,
-    )
-    decoder = _decoder(config, backbone, regularizer)
-    model = SegmentationModel(backbone, decoder, _head(config, regularizer))
-    # A checkpoint is restored before the first step, and needs the variables of decoder and head.
-    model(tf.keras.Input(config.input_size))
+    norm = config.norm_activation
+    with normalization.scope(norm):
+        backbone = backbones.build_backbone(
+            input_specs=tf.keras.layers.InputSpec(shape=[None, None, None, 3]),
+            backbone_config=config.backbone,
+            norm_activation_config=norm,
+            l2_regularizer=regularizer,
+        )
+    frozen = norm.normalization == norm_configs.FROZEN
+    with normalization.scope(norm, norm_configs.NONE if frozen else None):
+        model = SegmentationModel(backbone, _decoder(config, backbone, regularizer), _head(config, regularizer))
+        # A checkpoint is restored before the first step, and needs the variables of decoder and head.
+        model(tf.keras.Input(config.input_size))
     return model

@@ -205,3 +205,14 @@ def test_published_parameters_and_flops(model, published, without_classifier, ou
     assert round((whole - classifier) / 1e6, 2) == without_classifier
     assert round((whole - classifier - convolution) / 1e6, 2) == ours
     assert (flops + backbone_cost(model, 512)) / 1e9 == pytest.approx(billions, rel=0.05)
+
+
+@pytest.mark.parametrize(('kind', 'trained'), [('group', True), ('frozen_batch', False)])
+def test_another_normalisation(kind, trained):
+    changes = SMALL_DEEPLAB | {'norm_activation': {'use_sync_bn': False, 'normalization': kind}}
+    model = segmentation.build(config(DEEPLAB, changes))
+    batch = [norm for norm in norms_of(model) if norm.trainable]
+    assert not batch
+    factors = [variable for variable in model.trainable_variables if 'gamma' in variable.name]
+    assert bool(factors) == trained
+    assert model(images(32, 32), training=True)['logits'].shape == (2, 8, 8, 5)
