@@ -10,7 +10,7 @@ RANDOM = 'random'
 AUGMENTATIONS = ('S1', 'S2', 'S3', 'S4')
 STUDENT_STARTS = ('teacher', 'initialization')
 PRETRAINING_KINDS = ('classification', 'simclr', 'alignment')
-MAX_SCALE = 4.0  # of the network's input; more is a slip of the pen, and of the memory
+_SCALES = (0.1, 4.0)  # of the network's input; more is a slip of the pen, and of the memory
 _PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 _PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
 
@@ -49,8 +49,9 @@ def _validate_pseudo_labels(config: Any, rules: checks.Rules) -> None:
         for name, nothing in (('scales', []), ('flip', False)):
             if getattr(labels, name) != nothing:
                 raise rules.fail(f'pseudo_labels.{name}', f'{nothing} where the networks of the study detect boxes')
-    if any(not 0 < scale <= MAX_SCALE for scale in labels.scales) or len(set(labels.scales)) != len(labels.scales):
-        raise rules.fail('pseudo_labels.scales', f"numbers over 0, to {MAX_SCALE:g}, none twice; [] for the task's")
+    least, most = _SCALES
+    if any(not least <= scale <= most for scale in labels.scales) or len(set(labels.scales)) < len(labels.scales):
+        raise rules.fail('pseudo_labels.scales', f"numbers from {least:g} to {most:g}, none twice; [] for the task's")
 
 
 def most_rounds(arms: Any) -> int:

@@ -151,6 +151,29 @@ def kept_labels(found: dict[str, Any], threshold: float) -> int | None:
     return int(sum(count for count, upper in bins if upper > threshold or upper == edges[-1]))
 
 
+def coverage(found: Mapping[str, Any], quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Of pseudo label maps, what each threshold keeps and, where there is truth, how good that is.
+
+    Args:
+        found: the manifest.
+        quality: the evaluation against truth; its rows count labelled pixels alone.
+
+    Returns:
+        Rows of 'score_threshold', 'coverage', and with truth 'pixel_accuracy' and 'mIoU'.
+    """
+    if quality is not None:
+        return [dict(row) for row in quality['curve']]
+    return [dict(row) for row in found.get('kept_at', []) if 'coverage' in row]
+
+
+def class_shares(found: Mapping[str, Any]) -> dict[str, float]:
+    """Of pseudo label maps, class name -> its share of all pixels, the background first."""
+    pixels = {int(label): int(count) for label, count in found.get('pixels_per_category', {}).items()}
+    names = {0: _BACKGROUND, **{item['id']: item['name'] for item in found.get('categories', [])}}
+    total = sum(pixels.values())
+    return {names.get(label, str(label)): count / total for label, count in sorted(pixels.items())} if total else {}
+
+
 def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float], kind: study_kinds.Kind) -> None:
     """Stops where an arm's threshold leaves no pseudo box, or no pixel.
 

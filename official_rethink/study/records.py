@@ -131,7 +131,7 @@ def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
         stage |= {'best_step': best.get('step'), 'value': outputs.value(step, out)}
     else:
         found = outputs.manifest(step, out)
-        stage['pseudo_boxes'] = found.get('num_instances')
+        stage[f'pseudo_{plan.kind.labels}'] = found.get('num_instances')
     return stage
 
 
@@ -151,6 +151,8 @@ def _data(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, A
             'instances': description['num_instances'],
             'source': pattern.replace('{out}/', ''),
         }
+        if not plan.kind.boxes and 'pixels_per_category' in description:
+            found[name]['pixel_shares'] = outputs.class_shares(description)
         if name == 'labelled':
             found['categories'] = [category['name'] for category in description['categories']]
     return found

@@ -6,8 +6,16 @@ from typing import Any
 
 import yaml
 
-from official_rethink.study import report_budget, report_findings, report_material, report_plots, report_tables
+from official_rethink.study import (
+    report_budget,
+    report_findings,
+    report_labels,
+    report_material,
+    report_plots,
+    report_tables,
+)
 from official_rethink.study.plan import Plan
+from official_rethink.study.report_labels import figure, share
 from official_rethink.study.report_material import Material
 from official_rethink.study.report_style import CSS
 from official_rethink.study.verdict import conclude
@@ -16,7 +24,7 @@ from official_rethink.study.words import count, points
 
 def build(results: dict[str, Any], plan: Plan, out: str) -> str:
     """Builds the page from a finished study."""
-    return render(results, report_material.gather(results, plan, out))
+    return render(results, report_material.gather(plan, out))
 
 
 def render(results: dict[str, Any], material: Material) -> str:
@@ -27,10 +35,11 @@ def render(results: dict[str, Any], material: Material) -> str:
         ('budget', 'Budget', report_budget.section(results)),
         ('curves', 'Training curves', _curves(results, material)),
         ('labels', 'Labels and augmentation', _against(results)),
+        ('classes', 'Classes', report_tables.classes_table(results)),
         ('rounds', 'Rounds of self-training', report_tables.rounds_table(results)),
         ('cost', 'Cost', report_tables.cost_table(results)),
-        ('pseudo-labels', 'Pseudo labels', _pseudo_labels(results, material)),
-        ('pictures', 'Pictures', _pictures(material)),
+        ('pseudo-labels', 'Pseudo labels', report_labels.pseudo_labels(results, material)),
+        ('pictures', 'Pictures', report_labels.pictures(results, material)),
         ('data', 'Data', _data(results)),
     ]
     shown = [section for section in sections if section[2]]
@@ -65,10 +74,6 @@ def _data_words(results: dict[str, Any]) -> str:
     return ' and '.join(words) if len(words) > 1 else f'{words[0]} images'
 
 
-def _figure(picture: str, caption: str) -> str:
-    return f'<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>' if picture else ''
-
-
 def _results(results: dict[str, Any]) -> str:
     several = len(results['arms'][0]['seeds']) > 1
     plot = report_plots.differences(results) if several else ''  # one dot says what the table says
@@ -84,7 +89,7 @@ def _results(results: dict[str, Any]) -> str:
             ' There was no separate test set: the images that chose each best checkpoint also measured it, '
             'which flatters every arm.'
         )
-    return report_tables.results_table(results) + _figure(plot, caption) + report_budget.paragraph(caution, 'note')
+    return report_tables.results_table(results) + figure(plot, caption) + report_budget.paragraph(caution, 'note')
 
 
 def _curves(results: dict[str, Any], material: Material) -> str:
@@ -96,7 +101,7 @@ def _curves(results: dict[str, Any], material: Material) -> str:
         caption = 'On the validation images.'
     if len(results['arms'][0]['seeds']) > 1:
         caption += ' Thin lines are seeds, thick ones their mean.'
-    return _figure(plot, caption)
+    return figure(plot, caption)
 
 
 def _against(results: dict[str, Any]) -> str:
@@ -108,7 +113,7 @@ def _against(results: dict[str, Any]) -> str:
         plot = report_plots.against(results, field)
         parts.append(f'<h3>{title}</h3>')
         if plot:
-            parts.append(_figure(plot, 'Mean over seeds; bars are one standard deviation.'))
+            parts.append(figure(plot, 'Mean over seeds; bars are one standard deviation.'))
         else:
             parts.append(
                 f'<p class="note">No two arms of this study differ in <code>{field}</code> alone. Add '
@@ -118,49 +123,6 @@ def _against(results: dict[str, Any]) -> str:
     return ''.join(parts)
 
 
-def _pseudo_labels(results: dict[str, Any], material: Material) -> str:
-    arms = [arm for arm in results['arms'] if arm['self_training']]
-    if not arms:
-        return ''
-    counts = [stage for arm in arms for stage in arm['seeds'][0]['stages'] if stage['stage'] == 'label']
-    boxes = counts[0].get('pseudo_boxes')
-    text = 'The best checkpoint of the teacher labels each unlabelled image with boxes, classes and scores. '
-    if boxes is not None:
-        text += f'With the first seed it wrote {boxes:,} boxes over the floor of '
-        text += f'{results["config"]["pseudo_labels"]["score_floor"]:g}; '
-        used = ', '.join(f'{arm["name"]} keeps those from {arm["score_threshold"]:g} up' for arm in arms)
-        text += f'{used}.'
-    parts = [report_budget.paragraph(text)]
-    if material.quality:
-        first = min(row['iou_threshold'] for row in material.quality['curve'])
-        caption = (
-            'Against the truth of the unlabelled images, which training never sees: a box is right if its '
-            f'class is and it overlaps an object by {first:g} or more (IoU). First seed.'
-        )
-        plot = report_plots.quality(material.quality['curve'], [arm['score_threshold'] for arm in arms])
-        parts.append(_figure(plot, caption))
-    for uri, words in material.galleries:
-        parts.append(_figure(f'<img src="{uri}" alt="{html.escape(words)}">', words))
-    return ''.join(parts)
-
-
-def _pictures(material: Material) -> str:
-    if not material.triples:
-        return ''
-    rows = []
-    for triple in material.triples:
-        cells = ''.join(
-            f'<div><span>{html.escape(name)}</span><img src="{uri}" alt="{html.escape(words)}"></div>'
-            for name, uri, words in triple
-        )
-        rows.append(f'<div class="triple">{cells}</div>')
-    caption = (
-        f'The first test images, first seed. Boxes that score {material.shown_score:g} or more are drawn; '
-        'the images were not chosen.'
-    )
-    return _figure(f'<div class="triples">{"".join(rows)}</div>', caption)
-
-
 def _data(results: dict[str, Any]) -> str:
     data = results['data']
     rows = []
@@ -168,11 +130,18 @@ def _data(results: dict[str, Any]) -> str:
     for name in (*sets, 'alignment', 'alignment_validation'):
         if name in data:
             entry = data[name]
-            rows.append((name.replace('_', ' '), f'{entry["images"]:,} images, {entry["instances"]:,} objects'))
+            rows.append((name.replace('_', ' '), _set_words(entry)))
     rows.append(('classes', ', '.join(data.get('categories', [])) or 'none'))
     own = 'The shards that the study file names.'
     intro = 'The built-in scenes, drawn from a seed.' if data['built_in_scenes'] else own
     return report_budget.paragraph(intro) + _list(rows)
+
+
+def _set_words(entry: dict[str, Any]) -> str:
+    if 'pixel_shares' not in entry:
+        return f'{entry["images"]:,} images, {entry["instances"]:,} objects'
+    shares = ', '.join(f'{name} {share(value)}' for name, value in entry['pixel_shares'].items())
+    return f'{entry["images"]:,} images; of their pixels {shares}'
 
 
 def _list(rows: Sequence[tuple[str, str]]) -> str:

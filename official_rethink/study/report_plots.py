@@ -1,4 +1,4 @@
-"""The report's plots, each drawn twice: for a desktop's width and for a phone's."""
+"""The report's plots of arms, each drawn twice: for a desktop's width and for a phone's."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -79,11 +79,11 @@ def _difference_row(
 
 
 def training_curves(results: dict[str, Any], curves: dict[str, list[tuple[int, float]]]) -> str:
-    """Validation AP against steps; a student goes on where its teacher ends, so budgets compare by eye.
+    """Validation AP or mIoU against steps; a student goes on where its teacher ends, so budgets compare by eye.
 
     Args:
         results: the study's record.
-        curves: training step's name -> (step, AP).
+        curves: training step's name -> (step, value).
     """
     lines = [line for arm in results['arms'] for line in _arm_lines(arm, curves)]
     values = [100 * value for _, _, points in lines for _, value in points]
@@ -139,7 +139,7 @@ def _arm_lines(
 
 
 def against(results: dict[str, Any], field: str) -> str:
-    """AP against `label_fraction` or `augmentation`, a line for arms alike in all else; '' if none are."""
+    """The metric against `label_fraction` or `augmentation`, a line for arms alike in all else; '' if none are."""
     groups = [group for group in grouped(results, field) if len(group) > 1]
     if not groups:
         return ''
@@ -186,6 +186,7 @@ def _group_line(
 
 
 _KEYS = (
+    'network',
     'initialization',
     'augmentation',
     'label_fraction',
@@ -217,6 +218,7 @@ def _group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[
         if name == field or value is None or len(differing) < 2 or (name == 'rounds' and value < 2):
             continue
         texts = {
+            'network': str(value),
             'self_training': 'self-training' if value else 'supervised',
             'augmentation': f'Augment-{value}',
             'label_fraction': f'{100 * arm["label_fraction"]:g} % of labels',
@@ -225,27 +227,3 @@ def _group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[
         }
         words.append(texts.get(name) or f'{name.replace("_", " ")} {value}')
     return ', '.join(words)
-
-
-def quality(curve: list[dict[str, Any]], thresholds: Sequence[float]) -> str:
-    """Precision and recall of the pseudo labels against score threshold, at the lowest overlap threshold."""
-    overlap = min(row['iou_threshold'] for row in curve)
-    chosen = [row for row in curve if row['iou_threshold'] == overlap]
-    rows = sorted(chosen, key=lambda row: row['score_threshold'])
-
-    def draw(width: int) -> svg.Chart:
-        chart = svg.Chart(width, 280 if width == WIDE else 240, (0, 1), (0, 1), top=28)
-        chart.grid(svg.ticks(0, 1, 6), svg.ticks(0, 1, 5), 'score threshold', 'share')
-        for threshold in sorted(set(thresholds)):
-            column = chart.x(threshold)
-            chart.segment((column, 28), (column, chart.y(0)), 'zero')
-            chart.text((column + 5, 38), f'used: {threshold:g}', 'tick')
-        for name, color in (('precision', 'c1'), ('recall', 'c2')):
-            points = [(row['score_threshold'], row[name]) for row in rows if row[name] is not None]
-            chart.line(points, f'curve strong {color}')
-            for x, y in points:
-                chart.dot((chart.x(x), chart.y(y)), f'mean {color}', 2.5)
-        return chart
-
-    words = f'Precision and recall of pseudo labels against score threshold, at IoU {overlap:g}.'
-    return legend([('precision', 'c1'), ('recall', 'c2')]) + both(draw, words)

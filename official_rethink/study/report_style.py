@@ -48,6 +48,7 @@ th, td { padding: .5rem .55rem; text-align: right; vertical-align: baseline; whi
 th { font-weight: 500; }
 thead th { border-bottom: 1px solid var(--ink); color: var(--soft); vertical-align: bottom; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
+tbody th small { min-width: 11rem; white-space: normal; }
 tbody tr.part > * { border-top: 0; padding-top: 0; color: var(--soft); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
@@ -74,6 +75,7 @@ svg .mean { stroke: var(--paper); stroke-width: 1.5; }
   font-size: .875rem; }
 .legend i { display: inline-block; width: 1.3rem; margin-right: .5rem; border-top: 3px solid currentColor;
   vertical-align: .22em; }
+.legend .swatch { width: .8rem; height: .8rem; border: 0; border-radius: 2px; vertical-align: -.08em; }
 .legend .dashed { border-top-style: dotted; color: var(--soft); }
 svg.narrow { display: none; }
 img { display: block; width: 100%; height: auto; border-radius: 3px; background: var(--tint); }

@@ -4,10 +4,12 @@ import html
 from typing import Any
 
 from official_rethink.common import progress
+from official_rethink.configs import study_kinds
 from official_rethink.study import outputs, report_plots, statistics
 from official_rethink.study.words import count, points
 
-_EXTRAS = ('AP50', 'AP75')
+_HEADS = {'mIoU_resized': 'mIoU resized', 'pixel_accuracy': 'pixels right', 'mean_accuracy': 'class mean'}
+_EXTRAS = {_HEADS.get(name, name) for kind in study_kinds.KINDS for name in kind.extras}
 
 
 def _extra(head: str) -> str:
@@ -16,7 +18,8 @@ def _extra(head: str) -> str:
 
 
 def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
-    traits = [
+    traits = [arm['network']] if arm.get('network') else []
+    traits += [
         'random start' if arm['initialization'] == 'random' else f'from {arm["initialization"]}',
         arm['augmentation'],
         f'{100 * arm["label_fraction"]:g} % of labels',
@@ -31,9 +34,10 @@ def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
 
 
 def results_table(results: dict[str, Any]) -> str:
-    """One row an arm: mean and spread, difference to the baseline and its interval, AP50 and AP75."""
+    """One row an arm: mean and spread, difference to the baseline and its interval, and the kind's further numbers."""
     palette, metric = report_plots.colors(results), results['metric']
-    extras = [name for name in _EXTRAS if all(_means(arm, name) is not None for arm in results['arms'])]
+    further = study_kinds.by_metric(metric).extras
+    extras = [name for name in further if all(_means(arm, name) is not None for arm in results['arms'])]
     top = max(arm['mean'] for arm in results['arms'])
     rows = []
     for arm in results['arms']:
@@ -41,16 +45,42 @@ def results_table(results: dict[str, Any]) -> str:
         best = ' class="best"' if arm['mean'] == top else ''
         cells = [f'<th scope="row">{_arm_name(arm, palette)}</th>']
         cells += [f'<td{best}>{points(arm["mean"])}{spread}</td>', f'<td>{_difference(arm)}</td>']
-        cells += [f'<td{_extra(name)}>{points(_means(arm, name) or 0.0)}</td>' for name in extras]
+        cells += [f'<td class="extra">{points(_means(arm, name) or 0.0)}</td>' for name in extras]
         rows.append(f'<tr>{"".join(cells)}</tr>')
-    heads = ['arm', metric, f'against {results["baseline"]}', *extras]
+    heads = ['arm', metric, f'against {results["baseline"]}', *(_HEADS.get(name, name) for name in extras)]
     seeds = len(results['arms'][0]['seeds'])
     where = 'validation' if results['data'].get('test_is_validation') else 'test'
     caption = f'{metric} in points of 100 on the {where} images, mean over {count(seeds, "seed")}'
     if seeds > 1:
         caption += '; ± is the standard deviation over seeds, brackets hold the 95 % interval of the mean '
         caption += 'difference'
+    if 'mIoU_resized' in extras:
+        caption += '. mIoU counts pixels of the images as they came, mIoU resized those the network reads; pixels '
+        caption += 'right is their share of all, class mean the mean of that share over classes'
     return _table('results', heads, rows, f'{caption}.')
+
+
+def classes_table(results: dict[str, Any]) -> str:
+    """IoU of each class, an arm a column; '' where the evaluation did not report classes."""
+    arms = results['arms']
+    values = [[outputs.class_values(seed['metrics']) for seed in arm['seeds']] for arm in arms]
+    names = list(values[0][0])
+    if not names:
+        return ''
+    rows = []
+    for name in names:
+        cells = ''.join(f'<td>{_class_mean([seed.get(name, -1.0) for seed in seeds])}</td>' for seeds in values)
+        rows.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
+    caption = (
+        f'IoU of each class in points of 100, mean over {count(len(arms[0]["seeds"]), "seed")}; a dash where a class '
+        'neither occurs nor is predicted.'
+    )
+    return _table('classes', ['class', *(arm['name'] for arm in arms)], rows, caption)
+
+
+def _class_mean(values: list[float]) -> str:
+    measured = [value for value in values if value >= 0]
+    return points(statistics.mean(measured)) if measured else '\N{EN DASH}'
 
 
 def _means(arm: dict[str, Any], name: str) -> float | None:
@@ -102,7 +132,7 @@ def stage_words(kind: str) -> str:
 
 
 def rounds_table(results: dict[str, Any]) -> str:
-    """AP and cost after each round, for arms of several; '' if there are none."""
+    """The metric and cost after each round, for arms of several; '' if there are none."""
     palette, rows = report_plots.colors(results), []
     for arm in results['arms']:
         if arm.get('rounds', 0) < 2:

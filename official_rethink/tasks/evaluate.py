@@ -3,11 +3,13 @@
 import os
 from typing import Any
 
+import numpy as np
 import orbit
 import tensorflow as tf
 
 from official_rethink.common import files
 from official_rethink.configs import types
+from official_rethink.data import label_maps
 from official_rethink.modeling import restore
 
 GALLERY_IMAGES = 16
@@ -48,6 +50,23 @@ def evaluate(
     return task.reduce_aggregated_logs(state)
 
 
+class LabelMapWriter:
+    """Writes the first label maps it is called with as <image id>.png, for people: palette PNG of the class ids."""
+
+    def __init__(self, folder: str):
+        """Args: where to; made with the first one."""
+        self._folder = folder
+        self._written = 0
+
+    def __call__(self, image_id: Any, classes: Any) -> None:
+        """Takes an image's id and its class of each pixel, uint8 [H, W]."""
+        if self._written >= GALLERY_IMAGES:
+            return
+        self._written += 1
+        with files.atomic_write(os.path.join(self._folder, f'{image_id}.png'), 'wb') as handle:
+            handle.write(label_maps.encode_palette(np.asarray(classes)))
+
+
 def evaluate_checkpoint(
     strategy: tf.distribute.Strategy,
     task: Any,
@@ -64,8 +83,9 @@ def evaluate_checkpoint(
         model: its model; its weights are replaced.
         checkpoint: folder or prefix.
         data: what it is measured on.
-        output: path of the JSON to write; of a detector the first images' detections are written beside it,
-            under the same name with '_detections.json', as a list in the order of the shards.
+        output: path of the JSON to write; of the first images a detector's detections are written beside it, under
+            the same name with '_detections.json', as a list in the order of the shards, and label maps into the
+            folder '…_label_maps'; see `LabelMapWriter`.
 
     Returns:
         {'checkpoint', 'step', 'data', 'metrics', 'values_hash'}: the last of what the checkpoint holds.
@@ -78,9 +98,11 @@ def evaluate_checkpoint(
         if len(shown) < GALLERY_IMAGES:
             shown.append({'image_id': image_id, **{name: value.tolist() for name, value in detections.items()}})
 
-    detects = hasattr(task, 'detection_listener')
+    detects, segments = (hasattr(task, name) for name in ('detection_listener', 'label_map_listener'))
     if detects:
         task.detection_listener = listen
+    if segments:
+        task.label_map_listener = LabelMapWriter(output.removesuffix('.json') + '_label_maps')
     metrics = evaluate(strategy, task, model, data)
     result = {
         'checkpoint': os.path.basename(prefix),
@@ -92,5 +114,7 @@ def evaluate_checkpoint(
     if detects:
         task.detection_listener = None
         files.write_json(output.removesuffix('.json') + '_detections.json', shown)
+    if segments:
+        task.label_map_listener = None
     files.write_json(output, result)
     return result

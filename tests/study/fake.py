@@ -65,6 +65,7 @@ class Commands:
         teacher_ap: AP of every teacher; None: as of any other run.
         zero: name of the training that finds nothing; '' for none.
         counts: of the pseudo labels' score histogram over [0, 0.25, 0.5, 0.75, 1].
+        metric: what trainings are measured by.
     """
 
     def __init__(self, kill_at: int | None = None, fail_at: int | None = None):
@@ -73,6 +74,7 @@ class Commands:
         self.teacher_ap: float | None = None
         self.zero = ''
         self.counts = [40, 30, 20, 10]
+        self.metric = 'AP'
 
     def __call__(self, module: str, arguments: list[str], log_path: str, poll: Callable[[], None]) -> int:
         flags = _flags(arguments)
@@ -129,13 +131,15 @@ class Commands:
             'pixels': 512 * steps,
             'seconds': 2.0,
         }
-        lines = [_validation(step, value * step / steps) for step in range(20, steps + 1, 20)]
+        lines = [_validation(step, value * step / steps, self.metric) for step in range(20, steps + 1, 20)]
         best = {
             'checkpoint': f'best/ckpt-{steps}',
             'values_hash': repr(value),
             'step': steps,
-            'metrics': {'AP': value, 'AP50': 2 * value},
+            'metrics': {self.metric: value, 'AP50': 2 * value},
         }
+        if self.metric == 'mIoU':
+            best['metrics'] = {'mIoU': value, 'mIoU_resized': 0.9 * value, 'pixel_accuracy': 0.8, 'mean_accuracy': 0.5}
         if folder.name.startswith('pretraining'):  # a classifier has no AP
             best['metrics'] = {'accuracy': value}
         return [
@@ -148,8 +152,8 @@ class Commands:
         ]
 
 
-def _validation(step: int, value: float) -> str:
-    return json.dumps({'kind': 'validation', 'step': step, 'time': 0.0, 'metrics': {'AP': value}})
+def _validation(step: int, value: float, metric: str) -> str:
+    return json.dumps({'kind': 'validation', 'step': step, 'time': 0.0, 'metrics': {metric: value}})
 
 
 def share(name: str) -> float:

@@ -103,7 +103,7 @@ def test_nothing_is_wider_than_the_page(page, tmp_path, width):
     assert title is not None and title.group(1) == '0,5', title  # no overflow, one version of each plot
 
 
-class _Checker(html.parser.HTMLParser):
+class Checker(html.parser.HTMLParser):
     """Collects what the page loads, and checks that tags nest."""
 
     _VOID = {'meta', 'link', 'img', 'br', 'line', 'circle', 'polyline'}
@@ -127,7 +127,7 @@ class _Checker(html.parser.HTMLParser):
 
 
 def test_the_page_is_whole_and_loads_nothing(page):
-    checker = _Checker()
+    checker = Checker()
     text = page.read_text()
     checker.feed(text)
     assert checker.open == []
@@ -138,12 +138,12 @@ def test_the_page_is_whole_and_loads_nothing(page):
     assert all(checker.images), 'a picture without words for those who cannot see it'
 
 
-def _words(text: str) -> str:
+def words_of(text: str) -> str:
     return re.sub(r'\s+', ' ', re.sub(r'<style>.*?</style>|<[^>]+>', ' ', text, flags=re.DOTALL))
 
 
 def test_budget_costs_and_conditions_are_told(page):
-    words = _words(page.read_text())
+    words = words_of(page.read_text())
     assert (
         'A supervised arm trains for 4,000 steps, a self-training arm for 2,000 as teacher and 2,000 as '
         'student: the same number.'
@@ -157,12 +157,12 @@ def test_budget_costs_and_conditions_are_told(page):
 
 def test_the_table_holds_the_record_s_numbers(page):
     rows = re.findall(r'<tr>(.*?)</tr>', page.read_text(), flags=re.DOTALL)
-    student = next(_words(row) for row in rows if 'self_training' in row and 'self-training' in row)
+    student = next(words_of(row) for row in rows if 'self_training' in row and 'self-training' in row)
     assert re.search(r'self_training .*25\.\d ± \d\.\d \+3\.\d \[\+\d\.\d, \+\d\.\d\] ', student), student
 
 
 def test_one_seed_is_not_dressed_up(small_page):
-    words = _words(small_page)
+    words = words_of(small_page)
     assert 'in a single run' in words and 'not settled' in words
     assert 't-interval' not in words and '±' not in words
     assert 'No two arms of this study differ in label_fraction alone.' in words
