@@ -21,6 +21,8 @@ from official_rethink.data import label_maps
 # Normalised images float32 [B, H, W, 3] to logits [B, h, w, K], in inference mode.
 Forward = Callable[[tf.Tensor], tf.Tensor]
 
+_BAND = 2**20  # pixels whose probabilities `maps` holds at once
+
 
 class View(NamedTuple):
     """What the network says of a batch at one scale, mirrored or not.
@@ -129,7 +131,12 @@ def _resized(images: tf.Tensor, content: tf.Tensor, shown: tf.Tensor, scale: flo
 
 
 def _matrix(
-    extent: tf.Tensor, cells: int | tf.Tensor, size: tf.Tensor, count: int | tf.Tensor, mirrored: bool
+    extent: tf.Tensor,
+    cells: int | tf.Tensor,
+    size: tf.Tensor,
+    count: int | tf.Tensor,
+    mirrored: bool,
+    first: int | tf.Tensor = 0,
 ) -> tf.Tensor:
     """The weights that stretch the first `extent` of `cells` places over `size` of `count` places.
 
@@ -142,12 +149,13 @@ def _matrix(
         size: float32 [B], places of the result that show the image.
         count: places of the result.
         mirrored: the source is mirrored.
+        first: place of the result that comes first.
 
     Returns:
         float32 [B, count, cells].
     """
     extent, size = extent[:, tf.newaxis], size[:, tf.newaxis]
-    place = (tf.cast(tf.range(count), tf.float32) + 0.5) * extent / size - 0.5
+    place = (tf.cast(tf.range(count) + first, tf.float32) + 0.5) * extent / size - 0.5
     if mirrored:
         place = extent - 1.0 - place
     place = tf.clip_by_value(place, 0.0, tf.math.ceil(extent) - 1.0)
@@ -160,46 +168,53 @@ def _product(rows: tf.Tensor, columns: tf.Tensor, values: tf.Tensor) -> tf.Tenso
     return tf.matmul(columns[:, tf.newaxis], tf.einsum('bYy,byxc->bYxc', rows, values))
 
 
-def resized_logits(view: View, sizes: tf.Tensor, target: Sequence[int] | tf.Tensor) -> tf.Tensor:
+def resized_logits(
+    view: View, sizes: tf.Tensor, target: Sequence[int] | tf.Tensor, first_row: int | tf.Tensor = 0
+) -> tf.Tensor:
     """Resizes a view's logits to the pixels of each image.
 
     Args:
         view: of `views`.
         sizes: float32 [B, 2], rows and columns of each image in the result.
         target: rows and columns of the result, static or int32 [2]; at least the largest of `sizes`.
+        first_row: the row of the images at which the result begins.
 
     Returns:
         float32 [B, target[0], target[1], K]; beyond an image's own size its last row and column go on.
     """
     cells = [view.logits.shape[axis] or tf.shape(view.logits)[axis] for axis in (1, 2)]
     rows, columns = (
-        _matrix(view.extent[:, axis], cells[axis], sizes[:, axis], target[axis], view.mirrored and axis == 1)
-        for axis in (0, 1)
+        _matrix(view.extent[:, axis], cells[axis], sizes[:, axis], target[axis], view.mirrored and axis == 1, first)
+        for axis, first in enumerate((first_row, 0))
     )
     return _product(rows, columns, view.logits)
 
 
-def probabilities(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Tensor) -> tf.Tensor:
+def probabilities(
+    found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Tensor, first_row: int | tf.Tensor = 0
+) -> tf.Tensor:
     """Averages the views' class probabilities.
 
     Args:
         found: of `views`.
         sizes: as of `resized_logits`: `content_size` for the network's grid, image_info[:, 0] for the original's.
         target: as of `resized_logits`.
+        first_row: likewise.
 
     Returns:
         float32 [B, target[0], target[1], K]; not finite where the network's answer is not.
     """
-    total = tf.nn.softmax(resized_logits(found[0], sizes, target))
+    total = tf.nn.softmax(resized_logits(found[0], sizes, target, first_row))
     for view in found[1:]:
-        total += tf.nn.softmax(resized_logits(view, sizes, target))
+        total += tf.nn.softmax(resized_logits(view, sizes, target, first_row))
     return total if len(found) == 1 else total / len(found)
 
 
 def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The likeliest class of every pixel and its probability, one image after the other to save memory.
+    """The likeliest class of every pixel and its probability.
 
-    Of equal classes the lower one is taken.
+    Of equal classes the lower one is taken. One image after the other is worked on, and a large one in bands of
+    rows, so that the probabilities of no more than a million pixels are held.
 
     Args:
         found: as of `probabilities`.
@@ -218,14 +233,34 @@ def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Ten
             View(logits[tf.newaxis], extent[tf.newaxis], view.mirrored)
             for (logits, extent), view in zip(parts, found, strict=True)
         ]
-        shares = probabilities(single, size[tf.newaxis], target)[0]
-        inside = [tf.cast(tf.range(target[axis]), tf.float32) < size[axis] for axis in (0, 1)]
-        known = tf.math.is_finite(tf.reduce_sum(shares, axis=-1)) & inside[0][:, tf.newaxis] & inside[1]
-        classes = tf.cast(tf.argmax(shares, axis=-1, output_type=tf.int32), tf.uint8)
-        best = tf.where(known, tf.reduce_max(shares, axis=-1), 0.0)
-        scores = tf.cast(tf.floor(255.0 * best + 0.5), tf.uint8)
-        return tf.where(known, classes, tf.constant(label_maps.IGNORE, tf.uint8)), scores
 
+        def band(first: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return _likeliest(single, size, (rows, target[1]), first)
+
+        if isinstance(rows, int) and rows == target[0]:
+            return band(0)
+        bands = tf.map_fn(band, tf.range(0, target[0], rows), fn_output_signature=kinds)
+        classes, scores = (tf.reshape(values, [-1, target[1]])[: target[0]] for values in bands)
+        return classes, scores
+
+    if all(isinstance(side, int) for side in target):
+        rows: int | tf.Tensor = min(max(_BAND // target[1], 1), target[0])
+    else:
+        rows = tf.clip_by_value(_BAND // target[1], 1, target[0])
     parts = [(view.logits, view.extent) for view in found]
     kinds = (tf.TensorSpec(None, tf.uint8), tf.TensorSpec(None, tf.uint8))
     return tf.map_fn(one, (parts, sizes), fn_output_signature=kinds)
+
+
+def _likeliest(
+    found: Sequence[View], size: tf.Tensor, target: Sequence[int | tf.Tensor], first: int | tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `maps` gives for some rows of one image, `target[0]` of them from `first` on; `size` is float32 [2]."""
+    shares = probabilities(found, size[tf.newaxis], target, first)[0]
+    above = tf.cast(tf.range(target[0]) + first, tf.float32) < size[0]
+    left = tf.cast(tf.range(target[1]), tf.float32) < size[1]
+    known = tf.math.is_finite(tf.reduce_sum(shares, axis=-1)) & above[:, tf.newaxis] & left
+    classes = tf.cast(tf.argmax(shares, axis=-1, output_type=tf.int32), tf.uint8)
+    best = tf.where(known, tf.reduce_max(shares, axis=-1), 0.0)
+    scores = tf.cast(tf.floor(255.0 * best + 0.5), tf.uint8)
+    return tf.where(known, classes, tf.constant(label_maps.IGNORE, tf.uint8)), scores

@@ -114,6 +114,18 @@ def test_maps_are_arg_max_and_rounded_probability():
         assert (classes.numpy()[~inside] == 255).all() and not scores.numpy()[~inside].any()
 
 
+def test_bands_of_rows_are_what_the_whole_is(monkeypatch):
+    found = dense_inference.views(_network(4), _noise(1, 16, 16, 3), tf.constant([[16.0, 12.0]]), [1.0, 1.5], True, 16)
+    sizes = tf.constant([[23.0, 29.0]])
+    whole = [values.numpy() for values in dense_inference.maps(found, sizes, (25, 30))]
+    monkeypatch.setattr(dense_inference, '_BAND', 4 * 30)  # bands of four rows, the last of one
+    compiled = tf.function(lambda: dense_inference.maps(found, sizes, (25, 30)), jit_compile=True)()
+    dynamic = tf.function(lambda target: dense_inference.maps(found, sizes, target))(tf.constant([25, 30]))
+    for classes, scores in (dense_inference.maps(found, sizes, (25, 30)), compiled, dynamic):
+        np.testing.assert_array_equal(classes.numpy(), whole[0])
+        np.testing.assert_allclose(scores.numpy().astype(int), whole[1], atol=1)
+
+
 def test_ties_go_to_the_lower_class_and_what_is_not_finite_to_none():
     logits = np.zeros([1, 1, 4, 3], np.float32)
     logits[0, 0, 1, 2], logits[0, 0, 2, 0], logits[0, 0, 3, 1] = 9, np.nan, np.inf
