@@ -11,7 +11,7 @@ LAYOUTS: Sequence[layout.Layout] = (
     efficientnet.LiteTorch(),
     efficientnet.Keras(),
     spinenet.Release(),
-    segmentation.ReleaseBackbone(),
+    segmentation.Release(),
     resnet.SimclrTf1(),
     resnet.SimclrTf2(),
     resnet.Moco(),

@@ -172,8 +172,8 @@ class Release(layout.Layout):
         """Tells sizes apart by the number of repeats."""
         if any(name.startswith('efficientnet') for name in shapes):
             raise errors.UserError(
-                "this is one of the release's EfficientNet segmentation models, which are not imported whole; "
-                '--format=self-training-release-segmentation takes their backbone.'
+                "this is one of the release's EfficientNet segmentation models; "
+                '--format=self-training-release-segmentation takes them.'
             )
         repeats = sum(name.startswith(_PERMUTED) and name.endswith('/kernel') for name in shapes)
         if repeats not in _REPEATS or _PREDICT not in shapes:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from official_rethink.common import errors
 from official_rethink.configs import parse
 from official_rethink.modeling import conversion
-from official_rethink.modeling.checkpoints import formats, importing, layout, spinenet
+from official_rethink.modeling.checkpoints import formats, importing, spinenet
 from official_rethink.tasks import detection
 from tests.modeling.checkpoints import spinenets, writers
 
@@ -103,7 +103,7 @@ def test_other_checkpoints_are_told_apart():
     del shapes['retinanet/class_net/class-predict/kernel']
     with pytest.raises(errors.UserError, match="it has 9 convolutions .* and no 'retinanet"):
         release.recognise(shapes)
-    with pytest.raises(errors.UserError, match='segmentation models, which are not imported whole'):
+    with pytest.raises(errors.UserError, match='models; --format=self-training-release-segmentation takes'):
         release.recognise({'efficientnet-b7/stem/conv2d/kernel': (3, 3, 3, 64)})
 
 
@@ -114,26 +114,3 @@ def test_anchors_are_put_in_the_experiments_order():
     change = spinenet._in_our_order([0.5, 1.0, 2.0], 3)
     np.testing.assert_array_equal(change(np.array(release)), ours)
     np.testing.assert_array_equal(change(np.array([[release]])), [[ours]])
-
-
-def test_the_segmentation_models_give_their_backbone_and_say_what_stays_behind(tmp_path, monkeypatch):
-    """At B0, which the release does not have, since B7 takes a minute."""
-    model, source = 'efficientnet-b0', formats.find('self-training-release-segmentation')
-    assert source.models() == ('efficientnet-b7', 'efficientnet-l2')
-    monkeypatch.setattr(type(source), 'ids', ('b0',))
-    variables = layout.paths(source.build(model))
-    random = np.random.default_rng(0)
-    names = {path: take.source for path, take in source.takes(model, source.build(model)).items()}
-    tensors = {names[path]: random.random(variable.shape).astype(np.float32) for path, variable in variables.items()}
-    assert 'efficientnet-b0/blocks_1/se/conv2d_1/bias' in tensors and 'efficientnet-b0/stem/conv2d/kernel' in tensors
-    others = ('efficientnet-b0/head/dense/kernel', 'fpn_cells/cell_0/conv/kernel', 'segmentation/conv-0/bias')
-    extra = {name: np.ones([2], np.float32) for name in (*others, 'efficientnet-b0/stem/conv2d/kernel/Momentum')}
-    writers.write_tf1(str(tmp_path / 'model'), {**tensors, **extra, 'global_step': np.int64(20000)})
-    report = importing.import_checkpoint(source.format, str(tmp_path), str(tmp_path / 'out' / 'b0'))
-    assert (report['matched'], report['missing'], report['extra']) == (len(variables), 0, 0)
-    assert report['modules'] == ['backbone'] and not report['preprocessing']['folded']
-    assert sum(group['count'] for group in report['left_out']) == 5
-    del tensors['efficientnet-b0/blocks_1/se/conv2d_1/bias']
-    writers.write_tf1(str(tmp_path / 'model'), tensors)
-    with pytest.raises(errors.UserError, match='1 tensors that the model needs are missing.*blocks_1/se/conv2d_1/bias'):
-        importing.read(source.format, str(tmp_path))
