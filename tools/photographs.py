@@ -1,10 +1,12 @@
-"""Makes a small COCO-format data set from photographs, to try the five commands of the README on.
+"""Makes a small data set from photographs, to try the README's commands on: boxes in COCO's format, or label maps.
 
 Cat, cup, face and flower are cut out of photographs that scikit-image and scikit-learn ship (`make setup-dev`
 installs both), turned, scaled, and pasted on others. It shows that the commands work on data that is not the
-built-in scenes. It is no benchmark: every cat is the same cat.
+built-in scenes. It is no benchmark: every cat is the same cat. With --layout=voc it writes a dozen whole
+photographs with palette masks of outlines drawn by hand, as PASCAL VOC's folders, and cuttings without labels.
 
     python -m tools.photographs --output_dir=photographs
+    python -m tools.photographs --layout=voc --output_dir=photographs_voc
 """
 
 import dataclasses
@@ -19,9 +21,11 @@ from PIL import Image, ImageDraw
 from sklearn import datasets
 
 from official_rethink.common import entry_point, errors, files
+from tools import photographs_voc
 
 WIDTH, HEIGHT = 160, 128
 MOST_HIDDEN = 0.15  # share of an object's pixels that later ones may cover
+COUNTS = {'train': 60, 'val': 40, 'unlabelled': 60}
 _BACKGROUNDS = ('brick', 'grass', 'gravel', 'hubble_deep_field', 'rocket')
 
 
@@ -152,19 +156,31 @@ def write(output_dir: str, split: str, composer: Composer, indices: range, label
 
 
 def main(argv: Sequence[str]) -> int:
-    """Writes the three sets."""
+    """Writes the sets of a layout."""
     parser = entry_point.Parser(prog='python -m tools.photographs', description=__doc__)
     parser.add_argument('--output_dir', required=True, help='folder for images and json files')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    for name, number in (('train', 60), ('val', 40), ('unlabelled', 60)):
-        parser.add_argument(f'--{name}', type=int, default=number, help=f'images (default: {number})')
+    parser.add_argument('--layout', default='coco', help='coco: boxes; voc: label maps (default: coco)')
+    for name, number in COUNTS.items():
+        fixed = '' if name == 'unlabelled' else '; voc has its own'
+        parser.add_argument(f'--{name}', type=int, help=f'images (default: {number}{fixed})')
     args = parser.parse_args(list(argv))
-    for name in ('train', 'val', 'unlabelled', 'seed'):
-        least = 0 if name == 'seed' else 1
-        if getattr(args, name) < least:
-            raise errors.bad_value(name, getattr(args, name), f'{least} or more', where=f'--{name}')
+    if args.layout not in ('coco', 'voc'):
+        raise errors.unknown_name('layout', args.layout, ('coco', 'voc'), where='--layout')
+    for name in (*COUNTS, 'seed'):
+        value, least = getattr(args, name), 0 if name == 'seed' else 1
+        if args.layout == 'voc' and name in ('train', 'val') and value is not None:
+            raise errors.UserError(f'--{name} is {value}, but --layout=voc has a dozen photographs and no more.')
+        if value is None:
+            setattr(args, name, COUNTS[name])
+        elif value < least:
+            raise errors.bad_value(name, value, f'{least} or more', where=f'--{name}')
+    if args.layout == 'voc':
+        for name, number in photographs_voc.write(args.output_dir, args.unlabelled, args.seed).items():
+            sys.stdout.write(f'{args.output_dir}, {name}: {number} images\n')
+        return 0
     composer, start = Composer(args.seed), 1
-    for name in ('train', 'val', 'unlabelled'):
+    for name in COUNTS:
         indices = range(start, start + getattr(args, name))
         write(args.output_dir, name, composer, indices, labelled=name != 'unlabelled')
         sys.stdout.write(f'{args.output_dir}/{name}: {len(indices)} images\n')
