@@ -25,7 +25,7 @@ from official_rethink.configs import classification, detection, joint, segmentat
 from official_rethink.modeling import conversion
 
 # Backbones: EfficientNet as the original builds it, in the place of Model Garden's; ResNet and SpineNet beside them.
-from official_rethink.modeling.backbones import efficientnet, resnet, spinenet  # noqa: F401
+from official_rethink.modeling.backbones import efficientnet, resnet, resnext, spinenet, vgg  # noqa: F401
 
 # Tasks: config type -> what is built and trained.
 from official_rethink.tasks import classification as classification_task  # noqa: F401

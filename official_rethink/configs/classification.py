@@ -12,6 +12,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, image_classification
 
+from official_rethink.configs import backbones as our_backbones
 from official_rethink.configs import efficientnet, families, normalization, types, validation_classification
 
 IMAGENET_TRAIN_EXAMPLES = 1_281_167
@@ -181,7 +182,7 @@ def _efficientnet(task: ClassificationTask) -> cfg.ExperimentConfig:
     task.model = image_classification.ImageClassificationModel(
         num_classes=IMAGENET_CLASSES,
         input_size=[scale.resolution, scale.resolution, 3],
-        backbone=backbones.Backbone(
+        backbone=our_backbones.Backbone(
             type='efficientnet',
             efficientnet=backbones.EfficientNet(model_id='b7', se_ratio=0.25, stochastic_depth_drop_rate=0.2),
         ),
@@ -225,7 +226,7 @@ def _resnet(task: ClassificationTask) -> cfg.ExperimentConfig:
     task.model = image_classification.ImageClassificationModel(
         num_classes=IMAGENET_CLASSES,
         input_size=[224, 224, 3],
-        backbone=backbones.Backbone(type='resnet', resnet=backbones.ResNet(model_id=50)),
+        backbone=our_backbones.Backbone(type='resnet', resnet=backbones.ResNet(model_id=50)),
         norm_activation=normalization.NormActivation(
             activation='relu', use_sync_bn=False, norm_momentum=0.9, norm_epsilon=1e-5
         ),

@@ -7,6 +7,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, decoders, retinanet
 
+from official_rethink.configs import backbones as our_backbones
 from official_rethink.configs import families, normalization, types, validation_model
 
 # Model Garden registers an experiment of this name for SpineNet-49 at 640 pixels; ours is the studies'.
@@ -110,7 +111,7 @@ def _efficientnet(task: DetectionTask) -> cfg.ExperimentConfig:
         min_level=3,
         max_level=7,
         anchor=retinanet.Anchor(num_scales=3, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=4.0),
-        backbone=backbones.Backbone(
+        backbone=our_backbones.Backbone(
             type='efficientnet',
             efficientnet=backbones.EfficientNet(model_id='b7', se_ratio=0.25, stochastic_depth_drop_rate=0.2),
         ),
@@ -136,7 +137,7 @@ def _spinenet(task: DetectionTask) -> cfg.ExperimentConfig:
         min_level=3,
         max_level=7,
         anchor=retinanet.Anchor(num_scales=3, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=4.0),
-        backbone=backbones.Backbone(
+        backbone=our_backbones.Backbone(
             type='spinenet',
             spinenet=backbones.SpineNet(
                 model_id='143', stochastic_depth_drop_rate=0.16, min_level=3, max_level=7

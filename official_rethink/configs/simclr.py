@@ -12,6 +12,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
+from official_rethink.configs import backbones as our_backbones
 from official_rethink.configs import checks, families, normalization, types, validation_model
 
 IMAGENET_TRAIN_EXAMPLES = 1_281_167
@@ -90,7 +91,7 @@ class SimClrModel(hyperparams.Config):
     """
 
     input_size: list[int] = dataclasses.field(default_factory=lambda: [224, 224, 3])
-    backbone: backbones.Backbone = dataclasses.field(default_factory=backbones.Backbone)
+    backbone: our_backbones.Backbone = dataclasses.field(default_factory=our_backbones.Backbone)
     norm_activation: normalization.NormActivation = dataclasses.field(default_factory=normalization.NormActivation)
     projection_head: ProjectionHead = dataclasses.field(default_factory=ProjectionHead)
 
@@ -179,7 +180,7 @@ def _check_decay(rules: checks.Rules) -> None:
 families.register(SimClrTask, families.Family(check, best_metrics))
 
 
-def _experiment(backbone: backbones.Backbone, norm: normalization.NormActivation) -> cfg.ExperimentConfig:
+def _experiment(backbone: our_backbones.Backbone, norm: normalization.NormActivation) -> cfg.ExperimentConfig:
     """ImageNet without labels, 224 pixels, batches of 4096, LARS, 1000 passes."""
     task = SimClrTask(
         model=SimClrModel(backbone=backbone, norm_activation=norm),
@@ -218,7 +219,7 @@ def simclr_resnet_imagenet() -> cfg.ExperimentConfig:
     """SimCLR pre-training of ResNet-50, 224 pixels, as published."""
     # Release: BATCH_NORM_DECAY 0.9, BATCH_NORM_EPSILON 1e-5 (resnet.py), global_bn.
     norm = normalization.NormActivation(activation='relu', use_sync_bn=True, norm_momentum=0.9, norm_epsilon=1e-5)
-    backbone = backbones.Backbone(type='resnet', resnet=backbones.ResNet(model_id=50))
+    backbone = our_backbones.Backbone(type='resnet', resnet=backbones.ResNet(model_id=50))
     return _experiment(backbone, norm)
 
 
@@ -227,4 +228,4 @@ def simclr_efficientnet_imagenet() -> cfg.ExperimentConfig:
     """SimCLR pre-training of EfficientNet-B7, 224 pixels; ours, with the published settings of ResNet-50."""
     norm = normalization.NormActivation(activation='swish', use_sync_bn=True, norm_momentum=0.99, norm_epsilon=1e-3)
     network = backbones.EfficientNet(model_id='b7', se_ratio=0.25, stochastic_depth_drop_rate=0.2)
-    return _experiment(backbones.Backbone(type='efficientnet', efficientnet=network), norm)
+    return _experiment(our_backbones.Backbone(type='efficientnet', efficientnet=network), norm)

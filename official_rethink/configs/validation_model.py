@@ -18,6 +18,8 @@ _MODEL_IDS = {
     'efficientnet': list(efficientnet.SCALES),
     'spinenet': [*spinenet.SCALING_MAP, *published.RELEASE_SPINENETS],
     'spinenet_mobile': list(spinenet_mobile.SCALING_MAP),
+    'resnext': ['50', '101', '152'],
+    'vgg': ['11', '13', '16', '19'],
 }
 ACTIVATIONS = ('relu', 'relu6', 'swish', 'hard_swish', 'gelu', 'mish', 'leaky_relu')
 
@@ -85,6 +87,10 @@ def check_backbone(rules: checks.Rules) -> None:
             raise errors.unknown_name(key, rules.value(key), _MODEL_IDS[kind], rules.where(key))
     if kind == 'resnet':
         rules.choice(branch + 'stem_type', ('v0', 'v1', *published.RESNET_STEMS))
+    if kind == 'resnext':
+        rules.at_least(1, branch + 'cardinality', branch + 'base_width')
+    if 'depth_multiplier' in names:
+        rules.positive(branch + 'depth_multiplier')
     rules.below_one(*(branch + field for field in ('stochastic_depth_drop_rate',) if field in names))
     rules.share(*(branch + field for field in ('se_ratio',) if field in names))
     if kind in _SPINENETS:

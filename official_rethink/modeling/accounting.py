@@ -54,8 +54,10 @@ def _size(variables: Sequence[tf.Variable]) -> int:
 def multiply_adds(graph: tf.Graph) -> int:
     """Sums the multiply-adds of a graph's convolutions and matrix products, functions it calls included.
 
+    A batch of unknown size counts as one image.
+
     Raises:
-        ValueError: a shape is not known; trace with a fixed batch size.
+        ValueError: another side of a shape is not known.
     """
     return sum(_of_operation(operation) for operation in _operations(graph))
 
@@ -96,11 +98,13 @@ def _of_einsum(operation: tf.Operation) -> int:
 
 
 def _shape(tensor: tf.Tensor) -> list[int]:
-    if not tensor.shape.is_fully_defined():
-        raise ValueError(
-            f'the shape of {tensor.name} is not known: {tensor.shape}; trace with a fixed batch size.'
-        )
-    return tensor.shape.as_list()
+    sides = tensor.shape.as_list()
+    if sides and sides[0] is None:
+        # Keras compiles a convolution in groups as a function of its own, for batches of any size.
+        sides[0] = 1
+    if None in sides:
+        raise ValueError(f'the shape of {tensor.name} is not known: {tensor.shape}; trace with a fixed image size.')
+    return sides
 
 
 def _elements(tensor: tf.Tensor) -> int:

@@ -65,9 +65,13 @@ def test_called_functions_count_and_elementwise_work_does_not():
     assert _count(lambda a, b: inner(a, b) * 2.0, [3, 7], [7, 5]) == 3 * 7 * 5
 
 
+def test_a_batch_of_unknown_size_is_one_image():
+    assert _count(lambda a, b: tf.matmul(a, b), [None, 7], [7, 5]) == 7 * 5
+
+
 def test_unknown_shape_is_an_error():
-    with pytest.raises(ValueError, match='fixed batch size'):
-        _count(lambda a, b: tf.matmul(a, b), [None, 7], [7, 5])
+    with pytest.raises(ValueError, match='fixed image size'):
+        _count(lambda a, b: tf.matmul(a, b), [3, 7], [7, None])
 
 
 def test_count_of_a_model():

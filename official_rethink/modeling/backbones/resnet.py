@@ -130,11 +130,12 @@ class ResNet(model_garden.ResNet):
 
     def _block_group(self, inputs: tf.Tensor, block_fn: Any, **kwargs: Any) -> tf.Tensor:
         """Puts this module's blocks in the place of Model Garden's."""
+        return super()._block_group(inputs=inputs, block_fn=self._block_of(block_fn), **kwargs)
+
+    def _block_of(self, block_fn: Any) -> Any:
         if block_fn is nn_blocks.ResidualBlock:
-            block_fn = ResidualBlock
-        else:
-            block_fn = StrideFirstBlock if self._of.stride_first else BottleneckBlock
-        return super()._block_group(inputs=inputs, block_fn=block_fn, **kwargs)
+            return ResidualBlock
+        return StrideFirstBlock if self._of.stride_first else BottleneckBlock
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal model."""
