@@ -165,9 +165,19 @@ def _model_report(params: Any) -> dict[str, Any]:
         'input_size': list(params.task.model.input_size),
         'parameters': cost.parameters,
         'parameters_total': cost.parameters_total,
+        'parameters_of_release': _parameters_of_release(params.task, cost.parameters),
         'flops': cost.flops,
         'flops_unit': 'multiply-adds of convolutions and matrix products, one image, one forward pass',
     }
+
+
+def _parameters_of_release(task: Any, parameters: int) -> dict[str, int]:
+    from official_rethink.configs import segmentation as configs  # noqa: PLC0415
+    from official_rethink.modeling import segmentation  # noqa: PLC0415
+
+    if not isinstance(task, configs.SegmentationTask):
+        return {}
+    return segmentation.parameters_of_release(task.model, parameters)
 
 
 def _settings_text(report: dict[str, Any]) -> str:
@@ -231,14 +241,24 @@ def _schedule_lines(schedule: dict[str, Any]) -> list[str]:
 
 def _model_text(report: dict[str, Any]) -> str:
     height, width, channels = report['input_size']
+    release = report.get('parameters_of_release')
     return '\n'.join(
         [
             f'Model, {height} x {width} x {channels}',
             f'  {report["parameters"]:,} trainable parameters ({report["parameters"] / 1e6:.2f}M), '
             f'{report["parameters_total"]:,} with running statistics',
+            *(_release_lines(release) if release else ()),
             f'  {report["flops"]:,} FLOPs ({report["flops"] / 1e9:.1f}B; {report["flops_unit"]})',
         ]
     )
+
+
+def _release_lines(release: dict[str, int]) -> list[str]:
+    convolution, classes = (f'{value:,} ({value / 1e6:.2f}M)' for value in release.values())
+    return [
+        f'  {convolution} as the release builds it, with the 1x1 convolution behind the backbone, which nothing uses;',
+        f'  {classes} as it counts it, with the unused layer of 1000 classes too',
+    ]
 
 
 if __name__ == '__main__':

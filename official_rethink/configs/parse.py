@@ -15,6 +15,7 @@ from official_rethink.configs import (
     joint,  # noqa: F401  registers its experiments
     layers,
     schedule,
+    segmentation,  # noqa: F401  registers its experiments
     simclr,  # noqa: F401  registers its experiments
     validation,
 )

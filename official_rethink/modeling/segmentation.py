@@ -15,9 +15,12 @@ from official.vision.modeling.decoders import factory as decoders
 from official.vision.modeling.heads import segmentation_heads
 
 from official_rethink.common import errors
+from official_rethink.configs import classification
+from official_rethink.configs import efficientnet as table
 from official_rethink.configs import normalization as norm_configs
 from official_rethink.configs import segmentation as configs
 from official_rethink.modeling import normalization
+from official_rethink.modeling.backbones import efficientnet
 
 LOGITS = 'logits'
 _PACKAGE = 'official_rethink'
@@ -26,6 +29,26 @@ _PACKAGE = 'official_rethink'
 def multiple_of(config: configs.SegmentationModel) -> int:
     """What the sides of the input have to be multiples of, so that all levels fit on each other."""
     return 2 ** (config.max_level if config.decoder.type == 'nasfpn' else config.decoder.aspp.level)
+
+
+def parameters_of_release(config: configs.SegmentationModel, parameters: int) -> dict[str, int]:
+    """Counts what the release's graph, and so its published count, holds of EfficientNet beside what is used.
+
+    Args:
+        config: of the model.
+        parameters: trainable ones of the model as it is built here.
+
+    Returns:
+        With the 1x1 convolution behind the backbone's last block, and with the 1000 classes behind that too; nothing
+        for another backbone.
+    """
+    if config.backbone.type not in (efficientnet.NAME, efficientnet.DILATED):
+        return {}
+    model_id = config.backbone.get().model_id
+    width = table.head_filters(model_id)
+    convolution = table.blocks(model_id)[-1].filters * width + 2 * width
+    classifier = width * classification.IMAGENET_CLASSES + classification.IMAGENET_CLASSES
+    return {'with_convolution': parameters + convolution, 'with_classes': parameters + convolution + classifier}
 
 
 def resized(features: tf.Tensor, size: tf.Tensor, resampling: str) -> tf.Tensor:
