@@ -1,11 +1,12 @@
 """The list of bad inputs, by kind."""
 
-from tests.bad_inputs import bad_files, bad_settings
+from tests.bad_inputs import bad_files, bad_label_maps, bad_settings
 
 GROUPS = {
     'configs': bad_settings.CONFIGS,
     'annotations': bad_files.ANNOTATIONS,
     'images': bad_files.IMAGES,
+    'label maps': bad_label_maps.LABEL_MAPS,
     'splits': bad_files.SPLITS,
     'shards': bad_files.SHARDS,
     'checkpoints': bad_files.CHECKPOINTS,

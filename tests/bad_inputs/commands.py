@@ -23,6 +23,8 @@ COCO = (
     '--output_dir=out',
 )
 FOLDER = ('prepare', 'images', '--images=photos/images', '--output_dir=out')
+VOC = ('prepare', 'voc', '--voc=voc', '--list=train', '--output_dir=out')
+SBD = ('prepare', 'voc', '--voc=sbd', '--list=train', '--output_dir=out')
 LABEL = ('pseudo_label', EXPERIMENT, '--config_file=model.yaml', '--output_dir=out')
 FIND = (*LABEL, '--input=shards/unlabelled*')
 STUDY = ('study', '--config_file=study.yaml', '--output_dir=out')

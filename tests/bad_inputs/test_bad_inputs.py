@@ -116,7 +116,9 @@ def test_what_is_spoilt_is_all_that_is_wrong(here: pathlib.Path, capsys: pytest.
     loaded = parse.load('self_training_retinanet_efficientnet_coco', files)
     validation_data.validate_data(loaded.params, loaded.sources)
     manifest.check_student(loaded.params)
-    for command in (commands.COCO, (*commands.FOLDER, '--split=more'), (*commands.SPLIT, '--fractions=0.5')):
+    label_maps = ((*command, f'--split=voc{number}') for number, command in enumerate((commands.VOC, commands.SBD)))
+    boxes = (commands.COCO, (*commands.FOLDER, '--split=more'), (*commands.SPLIT, '--fractions=0.5'))
+    for command in (*label_maps, *boxes):
         assert _MAINS[command[0]](list(command[1:])) == 0
     assert study.main([*commands.STUDY[1:], '--dry_run']) == 0
     assert '4 of 4 steps to do' in capsys.readouterr().out
@@ -134,7 +136,7 @@ def test_a_misspelt_command_in_a_process_of_its_own(here: pathlib.Path) -> None:
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr == (
         "error: unknown command 'cocoa' (set in prepare). Did you mean 'coco'? "
-        'Allowed: coco, imagenet, images, scenes, split.\n'
+        'Allowed: coco, imagenet, images, scenes, split, voc.\n'
     )
 
 

@@ -14,6 +14,7 @@ from official_rethink import prepare
 from official_rethink.data import problems, records, shards
 from official_rethink.pseudo_labels import labelling, manifest
 from tests.data import making as coco
+from tests.data import voc_making
 from tests.pseudo_labels import making
 
 _MODEL = """
@@ -52,8 +53,10 @@ _OTHER_NETWORK = 'other_network'
 
 
 def build(folder: pathlib.Path) -> None:
-    """Writes photos/ (COCO), shards/ with a split, labels/ (pseudo labels), configs and a checkpoint."""
+    """Writes photos/ (COCO), voc/ and sbd/ (label maps), shards/ with a split, labels/ (pseudo labels), configs, weights."""
     coco.write(folder / 'photos')
+    voc_making.write(folder / 'voc')
+    voc_making.write_sbd(folder / 'sbd')
     for split, first in (('train', 10), ('val', 20)):
         chosen = [making.record(number, labelled=True) for number in range(first, first + 4)]
         shards.write(chosen, str(folder / 'shards'), split, making.CATEGORIES)
