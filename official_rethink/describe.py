@@ -35,6 +35,7 @@ _UNITS = {
     'steps_per_loop': 'steps',
     'abort_after_empty_steps': 'steps',
     'stepwise_boundaries': 'shares of the length',
+    'base_drops_before_end': 'steps',
     'evaluations': 'a run',
     'input_size': 'pixels, pixels, channels',
     'anchor_size': 'strides of its level',

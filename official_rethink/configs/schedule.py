@@ -44,14 +44,28 @@ def _learning_rate_config(schedule: types.Schedule, batch_size: int, steps: int)
         factor = schedule.stepwise_factor
         stairs = {'initial_learning_rate': rate, 'decay_steps': every, 'decay_rate': factor, 'staircase': True}
         return {'type': 'exponential', 'exponential': stairs}
-    drops = schedule.stepwise_boundaries
-    return {
-        'type': 'stepwise',
-        'stepwise': {
-            'boundaries': [round(share * steps) for share in drops],
-            'values': [rate * schedule.stepwise_factor**index for index in range(len(drops) + 1)],
-        },
-    }
+    at = drops(schedule, batch_size, steps)
+    values = [rate * schedule.stepwise_factor**index for index in range(len(at) + 1)]
+    return {'type': 'stepwise', 'stepwise': {'boundaries': at, 'values': values}}
+
+
+def drops(schedule: types.Schedule, batch_size: int, steps: int) -> list[int]:
+    """Returns the steps of a run of `steps` at which a stepwise rate drops.
+
+    Raises:
+        UserError: the run is too short for drops that are counted from its end.
+    """
+    if not schedule.base_drops_before_end:
+        return [round(share * steps) for share in schedule.stepwise_boundaries]
+    scale = schedule.base_batch_size / batch_size
+    at = [steps - round(before * scale) for before in schedule.base_drops_before_end]
+    if at[0] <= 0:
+        raise errors.UserError(
+            f'trainer.schedule.base_drops_before_end is {list(schedule.base_drops_before_end)}, but the run is only '
+            f'{round(steps / scale):,} steps long at {schedule.base_batch_size} images a step; name smaller numbers, or '
+            '[] and shares of the length in trainer.schedule.stepwise_boundaries.'
+        )
+    return at
 
 
 def resolve(params: Any) -> None:

@@ -114,6 +114,8 @@ class Schedule(hyperparams.Config):
         warmup_factor: the warm-up starts at this share of the learning rate.
         decay: 'cosine' to zero, 'stepwise', 'exponential' (in stairs) or 'constant'.
         stepwise_boundaries: shares of the whole length, in (0, 1), at which the rate drops.
+        base_drops_before_end: instead of them, how many steps before the end it drops, whatever the length (He et
+            al., "Rethinking ImageNet Pre-training", section 3: 60,000 and 20,000 at 16 images a step).
         stepwise_factor: what the rate is multiplied with at each drop, of stepwise and exponential decay.
         base_decay_steps: steps between the drops of exponential decay, which start with the run.
         evaluations: how often a run is evaluated, evenly spaced, the last at its end.
@@ -128,6 +130,7 @@ class Schedule(hyperparams.Config):
     warmup_factor: float = 0.01
     decay: str = 'cosine'
     stepwise_boundaries: list[float] = dataclasses.field(default_factory=list)
+    base_drops_before_end: list[int] = dataclasses.field(default_factory=list)
     stepwise_factor: float = 0.1
     base_decay_steps: int | None = None
     evaluations: int = 20

@@ -34,6 +34,7 @@ def validate_schedule(params: Any, sources: Mapping[str, str] | None = None) -> 
     rules.at_least(0, name + 'base_warmup_steps', *(f'trainer.{key}' for key in _INTERVALS))
     rules.share(name + 'warmup_factor')
     rules.choice(name + 'decay', ('cosine', 'stepwise', 'exponential', 'constant'))
+    _check_drops_before_end(rules)
     drops = schedule.stepwise_boundaries
     if any(not 0 < drop < 1 for drop in drops) or list(drops) != sorted(set(drops)):
         raise rules.fail(
@@ -41,12 +42,21 @@ def validate_schedule(params: Any, sources: Mapping[str, str] | None = None) -> 
         )
     if schedule.decay == 'exponential' and schedule.base_decay_steps is None:
         raise rules.clash(name + 'decay', name + 'base_decay_steps', 'it needs the steps between two drops')
-    if schedule.decay == 'stepwise' and not drops:
+    if schedule.decay == 'stepwise' and not drops and not schedule.base_drops_before_end:
         raise rules.clash(
             name + 'decay',
             name + 'stepwise_boundaries',
             'it needs at least one share of the length at which the rate drops',
         )
+
+
+def _check_drops_before_end(rules: checks.Rules) -> None:
+    key, schedule = 'trainer.schedule.base_drops_before_end', rules.config.trainer.schedule
+    before = list(schedule.base_drops_before_end)
+    if before != sorted(set(before), reverse=True) or any(step < 1 for step in before):
+        raise rules.fail(key, 'decreasing numbers of steps, each 1 or more')
+    if before and schedule.stepwise_boundaries:
+        raise rules.clash(key, 'trainer.schedule.stepwise_boundaries', 'give one of them, and [] for the other')
 
 
 def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:

@@ -74,3 +74,47 @@ def test_a_warm_up_that_outlasts_the_run_is_remarked_on(steps, warmup, said):
     remarks = schedule.remarks(parse.load_experiment(NAME, (), override))
     assert len(remarks) == said
     assert all(f'warms up for {warmup:,} steps' in remark and f'{steps:,} steps long' in remark for remark in remarks)
+
+
+HE = 'trainer.schedule.decay=stepwise,trainer.schedule.base_batch_size=16,trainer.schedule.base_learning_rate=0.02,'
+
+
+@pytest.mark.parametrize(
+    ('multiple', 'before', 'length', 'first', 'second'),
+    # He et al., section 3 of the fact sheet: iterations and drops at 16 images a step; 1x is Detectron's own.
+    [
+        (1, [30_000, 10_000], 90_000, 60_000, 80_000),
+        (2, [60_000, 20_000], 180_000, 120_000, 160_000),
+        (3, [60_000, 20_000], 270_000, 210_000, 250_000),
+        (4, [60_000, 20_000], 360_000, 300_000, 340_000),
+        (5, [60_000, 20_000], 450_000, 390_000, 430_000),
+        (6, [60_000, 20_000], 540_000, 480_000, 520_000),
+        (9, [60_000, 20_000], 810_000, 750_000, 790_000),
+        (11, [60_000, 20_000], 990_000, 930_000, 970_000),
+    ],
+)
+@pytest.mark.parametrize('batch', [16, 64])
+def test_the_schedules_of_he_et_al(multiple, before, length, first, second, batch):
+    trainer = _trainer(
+        HE + f'trainer.schedule.base_train_steps={90_000 * multiple},task.train_data.global_batch_size={batch},'
+        f'trainer.schedule.base_drops_before_end={before}'.replace(' ', '')
+    )
+    stepwise = trainer.optimizer_config.learning_rate.stepwise
+    shorter = batch // 16
+    assert trainer.train_steps == length // shorter
+    assert stepwise.boundaries == [first // shorter, second // shorter]
+    assert stepwise.values == pytest.approx([0.02 * shorter, 0.002 * shorter, 0.0002 * shorter])
+
+
+@pytest.mark.parametrize(
+    ('override', 'words'),
+    [
+        ('[20000,60000]', 'decreasing numbers of steps'),
+        ('[60000,0]', 'each 1 or more'),
+        ('[60000,20000],trainer.schedule.base_train_steps=50000', r'run is only 50,000 steps long at 16 images'),
+        ('[60000,20000],trainer.schedule.stepwise_boundaries=[0.5]', 'give one of them'),
+    ],
+)
+def test_drops_that_cannot_be_are_named(override, words):
+    with pytest.raises(errors.UserError, match=words):
+        _trainer(HE + f'trainer.schedule.base_drops_before_end={override}')
