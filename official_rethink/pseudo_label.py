@@ -233,9 +233,9 @@ def _evaluate(
     metrics = {name: float(value) for name, value in evaluate.evaluate(strategy, task, model, data).items()}
     told = ', '.join(f'{name} {metrics[name]:.4f}' for name in kind.metrics)
     sys.stderr.write(f"teacher: {told} on '{data.input_path}'\n")
-    if metrics[kind.metrics[0]] == 0:
+    if nothing := kind.finds_nothing(metrics):
         raise errors.UserError(
-            f"the teacher finds nothing: its {kind.metrics[0]} on '{data.input_path}' is 0. Its labels would teach "
+            f"the teacher finds nothing: its {nothing} on '{data.input_path}' is 0. Its labels would teach "
             f"nothing; train it longer, or check that '{args.checkpoint}' is the right checkpoint for these classes."
         )
     return {'metrics': metrics, 'measured_on': data.input_path}

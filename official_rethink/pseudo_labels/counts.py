@@ -7,9 +7,9 @@ import numpy as np
 
 from official_rethink.common import errors
 from official_rethink.data import records, statistics
-from official_rethink.pseudo_labels import filters
+from official_rethink.pseudo_labels import filters, pixel_counts
 
-BOXES, CLASSES = 'boxes', 'classes'  # what the labels of a store are
+BOXES, CLASSES, LABEL_MAPS = 'boxes', 'classes', 'label_maps'  # what the labels of a store are
 _SUMMED = ('num_images', 'num_images_with_annotations', 'num_instances', 'num_crowds')
 _LISTED = ('image_ids', 'image_hashes', 'image_categories')
 _TALLIED = ('instances_per_category', 'instances_per_size')
@@ -29,6 +29,7 @@ class ShardCounts:
         self._best_scores = np.zeros(filters.BINS, np.int64)
         self._score_sum = 0.0
         self._unlisted = self._empty = self._classes = 0
+        self._pixels: pixel_counts.PixelCounts | None = None
 
     def add(self, record: records.Record, kept: filters.Kept) -> None:
         """Counts a record whose labels are `kept`."""
@@ -37,7 +38,12 @@ class ShardCounts:
         scored = kept.scored()
         scores = sorted((score for _, score in scored), reverse=True)
         top = scores[: self._best]
-        self._confidences.append(sum(top) / len(top) if top else None)
+        if kept.label_map is not None and kept.score_map is not None:
+            self._pixels = self._pixels or pixel_counts.PixelCounts(self._categories)
+            self._pixels.add(kept.label_map, kept.score_map)
+            self._confidences.append(self._pixels.coverages[-1])
+        else:
+            self._confidences.append(sum(top) / len(top) if top else None)
         self._best_scores += filters.histogram(scores[:1])
         self._score_sum += sum(scores)
         for label in {label for label, _ in scored}:
@@ -59,6 +65,7 @@ class ShardCounts:
             'num_classified': self._classes,
             'num_unlisted_class': self._unlisted,
             'num_empty_boxes': self._empty,
+            **({'pixels': self._pixels.as_json()} if self._pixels else {}),
         }
 
 
@@ -91,6 +98,11 @@ def merge(
     for name in _LISTED:
         fields[name] = [value for one in described for value in one[name]]
     _check_ids(fields['image_ids'])
+    mapped = [part['pixels'] for part in parts if 'pixels' in part]
+    if mapped:
+        pixels = pixel_counts.merged(mapped, fields['num_images'])
+        fields |= {'label_maps': True} | {name: pixels[name] for name in ('pixels_per_category', 'void_pixels')}
+        return fields, _map_counts(parts, fields, pixels)
     if any(part['num_classified'] for part in parts):
         # A student chooses among the images by these; see `selection.py`.
         fields['image_scores'] = [value for part in parts for value in part['confidences']]
@@ -99,6 +111,8 @@ def merge(
 
 def num_labels(part: Mapping[str, Any]) -> int:
     """How many labels a shard holds, by what `ShardCounts.as_json` gave for it."""
+    if 'pixels' in part:
+        return pixel_counts.num_objects(part['pixels'])
     return sum(map(sum, part['scores'].values()))
 
 
@@ -108,6 +122,19 @@ def _check_ids(image_ids: Collection[str]) -> None:
         if image_id in seen:
             raise errors.UserError(f'two images of the input have the source id {image_id}; ids must differ.')
         seen.add(image_id)
+
+
+def _map_counts(
+    parts: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], pixels: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        'num_images': fields['num_images'],
+        'labels': LABEL_MAPS,
+        'num_instances': pixels['num_pixels'] - pixels['void_pixels'],
+        **pixels,
+        'images_per_category': fields['instances_per_category'],
+        'num_unlisted_class': sum(part['num_unlisted_class'] for part in parts),
+    }
 
 
 def _manifest_counts(parts: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,10 @@ class Reading(Protocol):
 class WholeImages:
     """A reading that labels each image in one part; the base of those that do."""
 
+    wanted: tuple[str, ...]
+    output_size: tuple[int, int]
+    nothing: tuple[str, str]
+
     def windows(self, height: int, width: int) -> np.ndarray:
         """The image."""
         return np.array([[0, 0, height, width]], np.int32)

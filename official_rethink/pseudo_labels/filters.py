@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from official_rethink.data import records
+from official_rethink.data import label_maps, records
 from official_rethink.evaluation import images
 
 BINS = 20
 EDGES = tuple(round(number / BINS, 2) for number in range(BINS + 1))
+BACKGROUND = 'background'  # what class 0 of a label map is called
 THRESHOLDS = tuple(round(number / 10, 1) for number in range(1, 10))
 
 
@@ -42,6 +43,9 @@ class Kept(NamedTuple):
         empty: how many were empty within the image.
         class_label: the image's one class, from a classifier.
         class_probabilities: of all classes, class 1 first.
+        label_map: the class of each pixel, uint8 [H, W], from a segmentation network; 255 is ignored. Of it,
+            `unlisted` counts pixels.
+        score_map: the score of each pixel, uint8 [H, W], as round(255 score).
     """
 
     annotations: list[records.Annotation]
@@ -49,6 +53,8 @@ class Kept(NamedTuple):
     empty: int = 0
     class_label: int | None = None
     class_probabilities: Sequence[float] | None = None
+    label_map: np.ndarray | None = None
+    score_map: np.ndarray | None = None
 
     def scored(self) -> list[tuple[int, float]]:
         """Class and score of each label."""
@@ -58,6 +64,8 @@ class Kept(NamedTuple):
 
     def num_labels(self) -> int:
         """How many labels there are; a teacher that gives none to any image is of no use."""
+        if self.label_map is not None:
+            return int(((self.label_map != 0) & (self.label_map != label_maps.IGNORE)).sum())
         return len(self.scored())
 
 

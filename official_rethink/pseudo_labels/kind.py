@@ -16,7 +16,7 @@ class Kind:
 
     Attributes:
         labels: its name in manifests; see `counts.py`.
-        metrics: of a teacher's evaluation, those that are told; a teacher whose first is 0 finds nothing.
+        metrics: of a teacher's evaluation, those that are told; see `finds_nothing`.
         flags: those of `SPECIAL_FLAGS` that it has.
         takes_saved_models: whether a SavedModel can be the teacher.
         why_not: what to say to whoever gives a flag of another kind, as 'a classifier labels every image'.
@@ -48,6 +48,11 @@ class Kind:
         """What else decides the labels, beside teacher, images, floor and shards."""
         del args
         return {}
+
+    def finds_nothing(self, metrics: Mapping[str, float]) -> str:
+        """Returns what of a teacher's evaluation is 0 if it finds nothing, in words; '' if it finds something."""
+        name = self.metrics[0]
+        return name if metrics[name] == 0 else ''
 
     def predict(self, task: Any, model: Any) -> inference.Predict:
         """Makes the teacher's function of a task and its model."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from official_rethink.configs import classification, families
-from official_rethink.pseudo_labels import box_labels, class_labels, kind
+from official_rethink.configs import classification, families, segmentation
+from official_rethink.pseudo_labels import box_labels, class_labels, kind, map_labels
 
 
 def of(params: Any, experiment: str) -> kind.Kind:
@@ -18,5 +18,7 @@ def of(params: Any, experiment: str) -> kind.Kind:
     """
     if isinstance(params.task, classification.ClassificationTask):
         return class_labels.ClassKind(params)
+    if isinstance(params.task, segmentation.SegmentationTask):
+        return map_labels.MapKind(params)
     families.need_detector(params.task, experiment, 'it cannot label images')
     return box_labels.BoxKind(params)

@@ -5,18 +5,25 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 import official_rethink
 from official_rethink.common import errors, files
-from official_rethink.configs import classification, validation_data
+from official_rethink.configs import classification, segmentation, validation_data
 from official_rethink.data import shards, statistics
+from official_rethink.evaluation import label_map_quality
 from official_rethink.pseudo_labels import counts, filters, selection, store
 
 FORMAT_VERSION = 1
 KIND = 'pseudo_labels'
 _NEEDED = ('categories', 'score_floor', 'num_images', 'num_instances', 'score_histogram', 'shards', 'teacher')
 _TOLD = 3
+# What a student learns by the type of its pseudo data; boxes by any other.
+_LEARNT = (
+    (segmentation.PseudoSegmentationData, counts.LABEL_MAPS),
+    (classification.PseudoData, counts.CLASSES),
+)
 
 
 def build(
@@ -102,7 +109,7 @@ def check_student(params: Any) -> None:
     manifest = load(path)
     _check_shards(path, manifest, data.input_path)
     _check_classes(path, manifest, task.train_data.input_path)
-    wanted = counts.CLASSES if isinstance(data, classification.PseudoData) else counts.BOXES
+    wanted = next((labels for kind, labels in _LEARNT if isinstance(data, kind)), counts.BOXES)
     labels = manifest.get('labels', counts.BOXES)
     if labels != wanted:
         raise errors.UserError(
@@ -111,7 +118,8 @@ def check_student(params: Any) -> None:
         )
     if wanted == counts.CLASSES:
         selection.select(data)
-    _check_scores(path, manifest, data.score_threshold)
+    check_scores = _check_pixel_scores if wanted == counts.LABEL_MAPS else _check_scores
+    check_scores(path, manifest, data.score_threshold)
     for part in ('validation_data', 'test_data'):
         if getattr(task, part).input_path:
             _check_images(path, part, getattr(task, part).input_path)
@@ -167,6 +175,17 @@ def _check_scores(path: str, manifest: Mapping[str, Any], threshold: float) -> N
         raise errors.UserError(
             f"no pseudo box in '{path}' has a score of task.pseudo_data.score_threshold {threshold} or more; "
             f'{hint}. Lower the threshold, or train the teacher longer.'
+        )
+
+
+def _check_pixel_scores(path: str, manifest: Mapping[str, Any], threshold: float) -> None:
+    """Refuses a threshold that keeps no pixel."""
+    values = np.asarray(manifest['pixel_scores'])
+    if not values[label_map_quality.reached(np.arange(len(values)), threshold)].any():
+        best = int(np.flatnonzero(values).max(initial=0))
+        raise errors.UserError(
+            f"no pixel in '{path}' has a score of task.pseudo_data.score_threshold {threshold} or more; the best has "
+            f'{best / 255:.3f}. Lower the threshold, or train the teacher longer.'
         )
 
 

@@ -44,7 +44,7 @@ def write(
     at_least = max(1, round(boxes_per_image))
     rows, captions, listing = [], [], {}
     for kind in gallery.SELECTIONS:
-        found = [_read(store, *places[index]) for index in chosen[kind]]
+        found = [read(store, *places[index]) for index in chosen[kind]]
         rows.append(_draw(found, names, shown, at_least))
         listing[kind] = [
             _entry(record, confidences[index]) for record, index in zip(found, chosen[kind], strict=True)
@@ -57,7 +57,8 @@ def write(
     files.write_json(store.path(LISTING), {'shown_score': shown, **listing})
 
 
-def _read(store: Store, shard: int, row: int) -> records.Record:
+def read(store: Store, shard: int, row: int) -> records.Record:
+    """Reads one record of a shard."""
     dataset = tf.data.TFRecordDataset(store.path(store.shard_name(shard))).skip(row).take(1)
     return records.from_example(next(dataset.as_numpy_iterator()))
 

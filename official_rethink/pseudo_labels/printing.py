@@ -4,17 +4,18 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from official_rethink.pseudo_labels import counts
+from official_rethink.pseudo_labels import counts, filters
 
 _OTHERS = ('gallery.png', 'gallery.json', 'quality.json')
 
 
 def text(manifest: Mapping[str, Any], folder: str) -> str:
     """Returns the lines for the screen."""
-    lines = _classes(manifest) if manifest.get('labels') == counts.CLASSES else _boxes(manifest)
+    written = {counts.BOXES: _boxes, counts.CLASSES: _classes, counts.LABEL_MAPS: _maps}
+    lines = written[manifest.get('labels', counts.BOXES)](manifest)
     others = [name for name in _OTHERS if os.path.exists(os.path.join(folder, name))]
-    written = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
-    lines += ['', f'in {folder}: {", ".join(written)}']
+    names = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
+    lines += ['', f'in {folder}: {", ".join(names)}']
     return '\n'.join(lines) + '\n'
 
 
@@ -54,4 +55,25 @@ def _classes(manifest: Mapping[str, Any]) -> list[str]:
     none = [category['name'] for category in manifest['categories'] if not given[str(category['id'])]]
     if none:
         lines.append(f'classes that no image was given: {", ".join(none[:10])}{", ..." if len(none) > 10 else ""}')
+    return lines
+
+
+def _maps(manifest: Mapping[str, Any]) -> list[str]:
+    mean = f', mean score {manifest["mean_score"]:.3f}' if manifest['num_instances'] else ''
+    lines = [
+        f'{manifest["num_images"]:,} images, {manifest["num_pixels"]:,} pixels{mean}',
+        f'{manifest["num_images_without_objects"]:,} images with nothing but background',
+        *_left_out(manifest),
+        '',
+        'threshold  pixels kept  images with labels  with objects',
+    ]
+    for row in manifest['kept_at'][::2]:
+        kept = f'{row["score_threshold"]:>9.1f}{row["coverage"]:>13.1%}{row["images_with_labels"]:>20,}'
+        lines.append(f'{kept}{row["images_with_objects"]:>14,}')
+    names = {'0': filters.BACKGROUND} | {str(one['id']): one['name'] for one in manifest['categories']}
+    shares = sorted(manifest['share_per_category'].items(), key=lambda item: -item[1])
+    lines += ['', 'share of pixels: ' + ', '.join(f'{names[label]} {share:.1%}' for label, share in shares if share)]
+    none = [names[label] for label, share in manifest['share_per_category'].items() if not share]
+    if none:
+        lines.append(f'classes that no pixel was given: {", ".join(none[:10])}{", ..." if len(none) > 10 else ""}')
     return lines

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import official_rethink
 from official_rethink.common import errors, files
-from official_rethink.data import problems, records, shards
+from official_rethink.data import label_maps, problems, records, shards
 from official_rethink.pseudo_labels import counts, filters
 
 SPLIT = 'pseudo'
@@ -43,6 +43,8 @@ class ShardWriter:
             pseudo=True,
             class_label=kept.class_label,
             class_probabilities=kept.class_probabilities,
+            label_map_png=None if kept.label_map is None else label_maps.encode(kept.label_map),
+            score_map_png=None if kept.score_map is None else label_maps.encode(kept.score_map),
         )
         self._writer.write(records.to_example(labelled))
         self.counted.add(labelled, kept)
