@@ -53,7 +53,7 @@ _OTHER_NETWORK = 'other_network'
 
 
 def build(folder: pathlib.Path) -> None:
-    """Writes photos/ (COCO), voc/ and sbd/ (label maps), shards/ with a split, labels/ (pseudo labels), configs, weights."""
+    """Writes photos/ (COCO), voc/ and sbd/ (label maps), shards/ with a split, labels/ (pseudo), configs, weights."""
     coco.write(folder / 'photos')
     voc_making.write(folder / 'voc')
     voc_making.write_sbd(folder / 'sbd')
