@@ -42,18 +42,18 @@ class Source:
     Attributes:
         layout: the folders.
         names: name -> where it is listed, in the order of the lists.
-        image_files: name -> path below the image folder with size and time; of the names that have one.
-        mask_files: the same of label maps; None: they are not wanted.
+        image_files: name -> the files of that name: path, path below the folder, size and time.
+        mask_files: the same of label maps, from the first folder that has one; None: they are not wanted.
         categories: id, name and source_id; empty if label maps are not wanted.
         pascal: the classes are VOC's own, so that a palette's colours mean something.
-        problems: names listed twice.
+        problems: names that stand twice in a list.
         left_out: how many names `exclude` took away.
     """
 
     layout: voc_layout.Layout
     names: Mapping[str, str]
-    image_files: Mapping[str, list[Any]]
-    mask_files: Mapping[str, list[Any]] | None
+    image_files: Mapping[str, list[list[Any]]]
+    mask_files: Mapping[str, list[list[Any]]] | None
     categories: list[dict[str, Any]]
     pascal: bool
     problems: Sequence[problems.Problem]
@@ -67,8 +67,8 @@ def open_source(
 
     Args:
         layout: the folders; see `voc_layout.find`.
-        lists: names of lists, or their files, with commas between; '' takes every label map (every image, if not
-            `labelled`) where the layout has no lists.
+        lists: names of lists, or their files, with commas between, as one; '' takes every label map (every image,
+            if not `labelled`) where the layout has no lists.
         exclude: lists whose names are left out.
         classes: a file with a class a line, from id 1 on; '' is VOC's.
         labelled: label maps are wanted.
@@ -77,8 +77,10 @@ def open_source(
         UserError: a list or the class file is missing, empty or unreadable.
     """
     categories = read_classes(classes) if labelled else []
-    image_files = _by_name(image_folder.listing(layout.images), image_folder.SUFFIXES)
-    mask_files = _by_name(image_folder.listing(layout.masks, '--masks'), _MASK_SUFFIXES) if labelled else None
+    image_files = _by_name(layout.images, '--images', image_folder.SUFFIXES)
+    mask_files: dict[str, list[list[Any]]] | None = {} if labelled else None
+    for folder in reversed(layout.masks if labelled else ()):
+        mask_files = (mask_files or {}) | _by_name(folder, '--masks', _MASK_SUFFIXES)
     if lists:
         names, twice = voc_layout.read_lists(layout, lists, '--list')
     elif layout.list_names():
@@ -89,8 +91,8 @@ def open_source(
     out = set(voc_layout.read_lists(layout, exclude, '--exclude')[0]) if exclude else set()
     kept = {name: where for name, where in names.items() if name not in out}
     if not kept:
-        folder = layout.masks if labelled else layout.images
-        why = f'every one of the {len(names)} names is excluded' if names else f"'{folder}' holds no such file"
+        searched = ', '.join(layout.masks if labelled else [layout.images])
+        why = f'every one of the {len(names)} names is excluded' if names else f"'{searched}' holds no such file"
         raise errors.UserError(f'there is no image to prepare: {why}.')
     chosen = [{name: one for name, one in every.items() if name in kept} for every in (image_files, mask_files or {})]
     left_out = len(names) - len(kept)
@@ -98,13 +100,13 @@ def open_source(
     return Source(layout, kept, chosen[0], masks, categories, not classes, twice, left_out)
 
 
-def _by_name(listing: list[list[Any]], suffixes: Sequence[str]) -> dict[str, list[Any]]:
-    """Files by their path without suffix; of two that differ in the suffix alone, the later path comes last."""
-    found: dict[str, list[Any]] = {}
-    for entry in listing:
+def _by_name(folder: str, flag: str, suffixes: Sequence[str]) -> dict[str, list[list[Any]]]:
+    """Files by their path below the folder without suffix; several differ in the suffix alone."""
+    found: dict[str, list[list[Any]]] = {}
+    for entry in image_folder.listing(folder, flag):
         stem, suffix = os.path.splitext(entry[0])
         if suffix.lower() in suffixes:
-            found[stem] = [*found.get(stem, []), entry]
+            found.setdefault(stem, []).append([os.path.join(folder, entry[0]), *entry])
     return found
 
 
@@ -147,16 +149,16 @@ def read(source: Source, found: problems.ProblemList) -> list[Item]:
         image = _only(source.image_files, name, source.layout.images, 'image', '.jpg', tell, found)
         mask = ''
         if image and source.mask_files is not None:
-            mask = _only(source.mask_files, name, source.layout.masks, 'label map', '.png', tell, found)
+            mask = _only(source.mask_files, name, source.layout.masks[0], 'label map', '.png', tell, found)
         if image and (mask or source.mask_files is None):
-            relative = source.image_files[name][0][0]
+            relative = source.image_files[name][0][1]
             items.append(Item(image, mask, relative, where))
     found.check()
     return items
 
 
 def _only(
-    listed: Mapping[str, list[Any]],
+    listed: Mapping[str, list[list[Any]]],
     name: str,
     folder: str,
     what: str,
@@ -167,10 +169,10 @@ def _only(
     """Returns the path of the one file of a name; '' if there is none, or more."""
     entries = listed.get(name, [])
     if len(entries) == 1:
-        return os.path.join(folder, entries[0][0])
+        return str(entries[0][0])
     path = os.path.join(folder, name + suffix)
     if entries:
-        both = ' and '.join(entry[0] for entry in entries)
+        both = ' and '.join(entry[1] for entry in entries)
         message = f'is there as {both}; which is meant cannot be told.'
         found.add(tell(kind=f'two {what}s of a name', file=path, message=message))
     else:
@@ -243,5 +245,9 @@ def _check_colors(label_map: np.ndarray, colors: np.ndarray) -> None:
 
 def inputs_hash(source: Source, **options: Any) -> str:
     """Returns the hash of names, sizes and times of the files, of the classes, and of the options."""
-    read_ = [source.image_files, source.mask_files, list(source.names.items()), source.categories]
-    return files.hash_of(['voc', 1, read_, options])
+    files_of = [
+        [[name, *(entry[1:] for entry in entries)] for name, entries in sorted(found.items())]
+        for found in (source.image_files, source.mask_files or {})
+    ]
+    twice = [problem.record for problem in source.problems]
+    return files.hash_of(['voc', 1, files_of, list(source.names), twice, source.categories, source.pascal, options])

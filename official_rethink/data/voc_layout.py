@@ -16,10 +16,10 @@ _LIST_SUFFIX = '.txt'
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Folders of images, of label maps ('' if there is none) and of lists ('' if there is none)."""
+    """Folders of images, of label maps (the first that has one of a name counts) and of lists ('' for none)."""
 
     images: str
-    masks: str
+    masks: tuple[str, ...]
     lists: str
 
     def list_names(self) -> list[str]:
@@ -35,7 +35,7 @@ def find(root: str, images_dir: str = '', masks_dir: str = '', labelled: bool = 
     Args:
         root: VOC2012 (with JPEGImages), SBD's dataset (with img), or '' if both folders are given.
         images_dir: takes the layout's place; a folder below the root, or a path.
-        masks_dir: the same for label maps, such as SegmentationClassAug.
+        masks_dir: the same for label maps, such as SegmentationClassAug; several with commas between.
         labelled: label maps are wanted; else their folder need not be there.
 
     Raises:
@@ -53,7 +53,8 @@ def find(root: str, images_dir: str = '', masks_dir: str = '', labelled: bool = 
         raise _unknown_layout(root)
     defaults = known or KNOWN[0]
     image_folder_ = _folder(root, images_dir, defaults[0], '--images')
-    masks = _folder(root, masks_dir, defaults[1], '--masks') if labelled else ''
+    wanted = masks_dir.split(',') if labelled else []
+    masks = tuple(_folder(root, one.strip(), defaults[1], '--masks') for one in wanted)
     return Layout(image_folder_, masks, os.path.join(root, defaults[2]).rstrip('/') if known else '')
 
 
@@ -127,7 +128,8 @@ def read_lists(layout: Layout, wanted: str, flag: str) -> tuple[dict[str, str], 
         flag: that named them.
 
     Returns:
-        Name -> where it stands, in order; and a problem for each name that stands twice.
+        Name -> where it stands first, in order; and a problem for each name that stands twice in one list. Several
+        lists are taken as one set.
 
     Raises:
         UserError: there is no such list, or it is empty, or its lines are of another form.
@@ -139,13 +141,14 @@ def read_lists(layout: Layout, wanted: str, flag: str) -> tuple[dict[str, str], 
         rows = lines(path, flag)
         if not rows:
             raise errors.UserError(f"{flag} '{path}' is empty; allowed: the name of an image on each line.")
+        here: dict[str, str] = {}
         for number, row in enumerate(rows, 1):
             name, where = _name(row, path, number, flag), f"line {number} of '{path}'"
-            if name in found:
-                message = f"names '{name}' again, as {found[name]} does."
+            if name in here:
+                message = f"names '{name}' again, as {here[name]} does."
                 twice.append(problems.Problem('duplicate name', path, f'line {number}', '', message))
-            else:
-                found[name] = where
+            here.setdefault(name, where)
+        found |= {name: where for name, where in here.items() if name not in found}
     return found, twice
 
 

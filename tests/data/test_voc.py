@@ -65,6 +65,30 @@ def test_sbd_in_its_own_layout_and_over_vocs_images(voc: pathlib.Path, capsys):
     assert '  left out: 1 names that --exclude lists' in capsys.readouterr().out
 
 
+def test_vocs_and_sbds_label_maps_as_one_set(voc: pathlib.Path):
+    """The augmented set: VOC's own label maps, which know a void, go before SBD's of the same images."""
+    dataset = voc.parent / 'dataset'
+    voc_making.write_sbd(dataset)
+    for name in NAMES[1:]:
+        (voc / 'SegmentationClass' / f'{name}.png').unlink()
+    (voc / 'ImageSets' / 'Segmentation' / 'train.txt').write_text(NAMES[0])
+    lists = f'--list=train,{dataset}/train.txt'
+    found = run(voc, f'--masks=SegmentationClass,{dataset}/cls', lists)
+    assert [record.filename for record in found] == [f'{name}.jpg' for name in NAMES]
+    assert [255 in label_map for label_map in maps(found)] == [True, False, False]
+    with pytest.raises(errors.UserError, match='2 problems'):
+        run(voc, lists, '--overwrite')
+
+
+def test_the_same_files_by_another_path_are_the_same_set(voc: pathlib.Path, monkeypatch, capsys):
+    run(voc, '--list=train')
+    monkeypatch.chdir(voc)
+    prepare.main(['voc', '--voc=.', f'--output_dir={voc.parent}/out', '--split=x', '--list=train'])
+    assert 'nothing to do' in capsys.readouterr().err
+    with pytest.raises(errors.UserError, match='--overwrite'):
+        prepare.main(['voc', '--voc=.', f'--output_dir={voc.parent}/out', '--split=x', '--list=trainval'])
+
+
 def test_sbd_converted_to_png_with_a_list_of_pairs(voc: pathlib.Path):
     folder = voc / 'SegmentationClassAug'
     folder.mkdir()

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from official_rethink.data import label_maps
 from tests.data import making
@@ -37,7 +38,7 @@ def write(root: pathlib.Path) -> None:
 def mat(found: np.ndarray, key: str = 'GTcls', field: str = 'Segmentation') -> bytes:
     """A file as SBD's: a 1 x 1 structure with the label map, boundaries and the classes that occur."""
     boundaries = np.empty((20, 1), object)
-    boundaries[:, 0] = [np.zeros(found.shape[:2], np.uint8) for _ in range(20)]
+    boundaries[:, 0] = [csc_matrix(found.shape[:2], dtype=np.float64) for _ in range(20)]
     present = np.unique(found[found > 0]).astype(np.uint8)[:, None]
     stream = io.BytesIO()
     content = {key: {'Boundaries': boundaries, field: found, 'CategoriesPresent': present}}
