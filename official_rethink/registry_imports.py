@@ -31,6 +31,7 @@ from official_rethink.modeling.backbones import efficientnet, resnet, resnext, s
 from official_rethink.tasks import classification as classification_task  # noqa: F401
 from official_rethink.tasks import detection as detection_task  # noqa: F401
 from official_rethink.tasks import joint_training, self_training  # noqa: F401
+from official_rethink.tasks import segmentation as segmentation_task  # noqa: F401
 from official_rethink.tasks import simclr as simclr_task  # noqa: F401
 
 conversion.leave_keras_alone()

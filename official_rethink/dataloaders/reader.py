@@ -13,6 +13,8 @@ from official_rethink.dataloaders import decoder, detection
 _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
 PSEUDO_SALT = 500_009
+# Of pseudo-labelled examples: whether an image of which nothing passes the threshold takes a place in a batch.
+_KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels')
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
 
 
@@ -30,6 +32,8 @@ class Parser(Protocol):
 
     def evaluate(self, decoded: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, Any]]:
         """Makes an example of a record alone."""
+
+    # Where pseudo labels can be left out while reading: kept(decoded) -> bool tensor, which of them are not.
 
 
 class _ShardReader(input_reader.InputReader):
@@ -85,7 +89,7 @@ def _train_dataset(
     # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
     skipped = first_step * params.global_batch_size // pipelines
     dataset = dataset.enumerate().skip(skipped)
-    if isinstance(params, types.PseudoDataConfig) and not params.keep_images_without_boxes:
+    if not all(getattr(params, name, True) for name in _KEEP_EMPTY):
         dataset = dataset.filter(lambda index, record: tf.reduce_any(parser.kept(decode(record))))
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     size = params.global_batch_size

@@ -4,7 +4,7 @@ B batch, H W pixels of the label maps, h w of the logits, K classes, the backgro
 """
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -56,33 +56,37 @@ def summed(logits: tf.Tensor, labels: tf.Tensor, params: Settings) -> tuple[tf.T
     if params.use_groundtruth_dimension:
         logits = tf.image.resize(logits, labels.shape[1:3])
     else:
-        labels = nearest(labels, logits.shape[1:3])
-    batch, pixels = tf.shape(logits)[0], logits.shape[1] * logits.shape[2]
+        labels = nearest(labels, _size(logits))
+    height, width = _size(logits)
+    batch, pixels = tf.shape(logits)[0], height * width
     labels = tf.reshape(labels, [batch, pixels])
     valid = tf.not_equal(labels, label_maps.IGNORE)
     losses = _cross_entropy(tf.reshape(logits, [batch, pixels, logits.shape[3]]), labels, valid, params)
-    share = params.top_k_percent_pixels
-    if share < 1.0:
-        losses, valid = _hardest(losses, valid, share)
+    if params.top_k_percent_pixels < 1.0:
+        losses, valid = _hardest(losses, valid, params.top_k_percent_pixels, pixels)
     return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(valid, tf.float32))
 
 
-def nearest(labels: tf.Tensor, size: tf.TensorShape) -> tf.Tensor:
-    """Resizes label maps [B, H, W] to a static size at the nearest pixel, half-pixel centres, in whole numbers."""
-    for axis in (1, 2):
-        length, count = labels.shape[axis], size[axis - 1]
-        if length != count:
-            labels = tf.gather(labels, [(2 * place + 1) * length // (2 * count) for place in range(count)], axis=axis)
+def _size(values: tf.Tensor) -> tuple[Any, Any]:
+    """Rows and columns of [B, H, W, ...]: numbers where they are static, else scalars."""
+    height, width = (values.shape[axis] or tf.shape(values)[axis] for axis in (1, 2))
+    return height, width
+
+
+def nearest(labels: tf.Tensor, size: tuple[Any, Any]) -> tf.Tensor:
+    """Resizes label maps [B, H, W] at the nearest pixel, half-pixel centres, in whole numbers."""
+    for axis, (length, count) in enumerate(zip(_size(labels), size, strict=True), 1):
+        places = (2 * tf.range(count) + 1) * length // (2 * count)
+        labels = tf.gather(labels, places, axis=axis)
     return labels
 
 
 def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, valid: tf.Tensor, params: Settings) -> tf.Tensor:
     """Returns the weighted loss of each pixel, float32 [B, P]; exactly 0, with a gradient of zeros, where ignored."""
-    num_classes = logits.shape[2]
     # Chosen before and after: what is not finite under an ignored pixel would else reach the gradient.
     logits = tf.where(valid[:, :, tf.newaxis], logits, 0.0)
     log_shares = tf.nn.log_softmax(logits)
-    one_hot = tf.one_hot(tf.where(valid, tf.cast(labels, tf.int32), 0), num_classes)
+    one_hot = tf.one_hot(tf.where(valid, tf.cast(labels, tf.int32), 0), logits.shape[2])
     losses = -tf.reduce_sum(one_hot * log_shares, axis=2)
     if params.label_smoothing:
         even = -tf.reduce_mean(log_shares, axis=2)
@@ -92,15 +96,18 @@ def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, valid: tf.Tensor, param
     return tf.where(valid, losses, 0.0)
 
 
-def _hardest(losses: tf.Tensor, valid: tf.Tensor, share: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _hardest(losses: tf.Tensor, valid: tf.Tensor, share: float, pixels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Keeps of each image the share of its valid pixels with the highest loss; returns [B, P'] of both."""
-    # A thousandth, lest 0.07 * 100 = 7.000000000000001 count as 8.
-    most = max(math.ceil(share * losses.shape[1] - 1e-3), 1)
+    most = tf.maximum(_rounded_up(share * tf.cast(pixels, tf.float32)), 1)
     # What is not a number comes first, so that it is not lost.
     rank = tf.where(tf.math.is_nan(losses), math.inf, losses)
     places = tf.math.top_k(tf.where(valid, rank, -1.0), most).indices
     count = tf.reduce_sum(tf.cast(valid, tf.float32), axis=1, keepdims=True)
-    wanted = tf.maximum(tf.math.ceil(share * count - 1e-3), 1.0)
-    chosen = tf.cast(tf.range(most), tf.float32) < wanted
+    chosen = tf.range(most) < tf.maximum(_rounded_up(share * count), 1)
     chosen &= tf.gather(valid, places, batch_dims=1)
     return tf.where(chosen, tf.gather(losses, places, batch_dims=1), 0.0), chosen
+
+
+def _rounded_up(value: tf.Tensor) -> tf.Tensor:
+    # A thousandth less, lest 0.07 * 100 = 7.000000000000001 count as 8.
+    return tf.cast(tf.math.ceil(value - 1e-3), tf.int32)

@@ -24,7 +24,8 @@ class LossBalance(tf.Module):
 
     The running means are exponential with bias correction, so that the first step's means are that
     step's losses. They are the same on every replica, saved with the model, and carry no gradient.
-    A step whose losses are not finite leaves them as they were.
+    A step in which one of the losses is not finite, or is nothing since no pixel was labelled, leaves them as they
+    were.
     """
 
     def __init__(self, params: types.LossBalance, name: str = 'loss_balance'):
@@ -71,9 +72,9 @@ class LossBalance(tf.Module):
         if context is not None and context.num_replicas_in_sync > 1:
             losses = context.all_reduce(tf.distribute.ReduceOp.MEAN, losses)
         decay = self._params.decay
-        finite = tf.reduce_all(tf.math.is_finite(losses))
+        told = tf.reduce_all(tf.math.is_finite(losses) & (losses > 0.0))
         new = [
-            tf.where(finite, decay * old + (1.0 - decay) * value, old)
+            tf.where(told, decay * old + (1.0 - decay) * value, old)
             for old, value in ((self.human_mean, losses[0]), (self.pseudo_mean, losses[1]), (self.weight, 1.0))
         ]
         for variable, value in zip((self.human_mean, self.pseudo_mean, self.weight), new, strict=True):

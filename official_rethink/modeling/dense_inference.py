@@ -237,19 +237,22 @@ def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Ten
         def band(first: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return _likeliest(single, size, (rows, target[1]), first)
 
-        if isinstance(rows, int) and rows == target[0]:
+        if static and rows == target[0]:
             return band(0)
-        bands = tf.map_fn(band, tf.range(0, target[0], rows), fn_output_signature=kinds)
+        bands = tf.map_fn(band, tf.range(0, target[0], rows), fn_output_signature=_pair(rows, target[1]))
         classes, scores = (tf.reshape(values, [-1, target[1]])[: target[0]] for values in bands)
         return classes, scores
 
-    if all(isinstance(side, int) for side in target):
-        rows: int | tf.Tensor = min(max(_BAND // target[1], 1), target[0])
-    else:
-        rows = tf.clip_by_value(_BAND // target[1], 1, target[0])
+    static = all(isinstance(side, int) for side in target)
+    rows = min(max(_BAND // target[1], 1), target[0]) if static else tf.clip_by_value(_BAND // target[1], 1, target[0])
     parts = [(view.logits, view.extent) for view in found]
-    kinds = (tf.TensorSpec(None, tf.uint8), tf.TensorSpec(None, tf.uint8))
-    return tf.map_fn(one, (parts, sizes), fn_output_signature=kinds)
+    return tf.map_fn(one, (parts, sizes), fn_output_signature=_pair(*target))
+
+
+def _pair(*sides: int | tf.Tensor) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+    """The type of two maps; sizes that are known are told, so that a batch may be empty."""
+    spec = tf.TensorSpec([side if isinstance(side, int) else None for side in sides], tf.uint8)
+    return spec, spec
 
 
 def _likeliest(

@@ -32,6 +32,7 @@ class DetectionTask(family.FamilyTask):
         'pseudo/kept_fraction',
         'pseudo/mean_score',
     )
+    pseudo_presence = family.PseudoPresence('pseudo/boxes_per_image', 'pseudo box')
 
     def __init__(self, params: configs.DetectionTask, logging_dir: str | None = None, name: str | None = None):
         """Args: as Model Garden's task."""

@@ -1,6 +1,6 @@
 """What the tasks of all families share: where a run stands, how it starts, the size and scale of its images."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -9,6 +9,18 @@ from official.vision.ops import preprocess_ops
 
 from official_rethink.modeling import restore
 from official_rethink.modeling.checkpoints import companion
+
+
+class PseudoPresence(NamedTuple):
+    """How a student's run sees that pseudo labels are there at all.
+
+    Attributes:
+        statistic: one of the task's pseudo statistics, over 0 where a batch holds a label that counts.
+        label: what such a label is called.
+    """
+
+    statistic: str
+    label: str
 
 
 class FamilyTask(base_task.Task):

@@ -50,6 +50,20 @@ class HoldingTask(base_task.Task):
         self.base.detection_listener = value
 
     @property
+    def label_map_listener(self) -> Any:
+        """Called at evaluation with each image's classes."""
+        return self.base.label_map_listener
+
+    @label_map_listener.setter
+    def label_map_listener(self, value: Any) -> None:
+        self.base.label_map_listener = value
+
+    @property
+    def pseudo_presence(self) -> Any:
+        """Of the base task."""
+        return self.base.pseudo_presence
+
+    @property
     def output_size(self) -> tuple[int, int]:
         """The network's input height and width."""
         return self.base.output_size
@@ -61,6 +75,14 @@ class HoldingTask(base_task.Task):
     def predict(self, *inputs: Any) -> Any:
         """As the base task."""
         return self.base.predict(*inputs)
+
+    def predict_maps(self, *inputs: Any, **options: Any) -> Any:
+        """As the base task."""
+        return self.base.predict_maps(*inputs, **options)
+
+    def dense_views(self, *inputs: Any, **options: Any) -> Any:
+        """As the base task."""
+        return self.base.dense_views(*inputs, **options)
 
     def train_step(
         self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None

@@ -162,10 +162,24 @@ class RunLog:
 
 
 class EmptyPseudoLabels:
-    """Stops a student whose pseudo labels never hold a box over the threshold."""
+    """Stops a student whose pseudo labels never hold anything over the threshold."""
 
-    def __init__(self, abort_after_steps: int, score_threshold: float):
-        """Args: steps in a row without a kept box that stop the run; the threshold, for the message."""
+    def __init__(
+        self,
+        abort_after_steps: int,
+        score_threshold: float,
+        statistic: str = 'pseudo/boxes_per_image',
+        label: str = 'pseudo box',
+    ):
+        """Starts to watch.
+
+        Args:
+            abort_after_steps: steps in a row without a kept label that stop the run.
+            score_threshold: for the message.
+            statistic: which of a window's means is over 0 if a label was kept.
+            label: what a label is called.
+        """
+        self._statistic, self._label = statistic, label
         self._limit = abort_after_steps
         self._threshold = score_threshold
         self._last_full = 0
@@ -174,13 +188,13 @@ class EmptyPseudoLabels:
         """Looks at one window's mean.
 
         Raises:
-            UserError: too many steps without a kept pseudo box.
+            UserError: too many steps without a kept pseudo label.
         """
-        if float(logs['pseudo/boxes_per_image']) > 0:
+        if float(logs[self._statistic]) > 0:
             self._last_full = step
         elif step - self._last_full >= self._limit:
             raise errors.UserError(
-                f'no pseudo box passed task.pseudo_data.score_threshold {self._threshold} in the last '
+                f'no {self._label} passed task.pseudo_data.score_threshold {self._threshold} in the last '
                 f'{step - self._last_full} steps, so the student learns nothing from the teacher; lower the '
                 "threshold (the score histogram stands in the store's manifest.json) or train the teacher longer."
             )

@@ -90,7 +90,9 @@ class Runner(train_lib.OrbitExperimentRunner):
         # A store of class labels is sifted before the run starts, and an empty choice refused then.
         if hasattr(task_config, 'pseudo_data') and hasattr(task_config.pseudo_data, 'abort_after_empty_steps'):
             pseudo = task_config.pseudo_data
-            self._empty = run_log.EmptyPseudoLabels(pseudo.abort_after_empty_steps, pseudo.score_threshold)
+            self._empty = run_log.EmptyPseudoLabels(
+                pseudo.abort_after_empty_steps, pseudo.score_threshold, *kwargs['task'].pseudo_presence
+            )
         super().__init__(controller_cls=Controller, train_actions=[self._after_window], **kwargs)
         self.controller.log = log
         log.resume(int(self.trainer.global_step.numpy()))

@@ -7,10 +7,11 @@ from official.core import task_factory
 
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import detection as detection_configs
+from official_rethink.configs import segmentation as segmentation_configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.losses import self_training
-from official_rethink.tasks import classification, detection, holding
+from official_rethink.tasks import classification, detection, holding, segmentation
 
 
 class SelfTrainingTask(holding.HoldingTask):
@@ -93,3 +94,10 @@ class SelfTrainingClassificationTask(SelfTrainingTask):
     """Noisy Student: self-training of a classifier."""
 
     base_task_class = classification.ClassificationTask
+
+
+@task_factory.register_task_cls(segmentation_configs.SelfTrainingSegmentationTask)
+class SelfTrainingSegmentationTask(SelfTrainingTask):
+    """Self-training of a segmentation network."""
+
+    base_task_class = segmentation.SegmentationTask

@@ -71,6 +71,15 @@ def test_zero_pseudo_loss_is_finite():
     assert balanced.loss.numpy() == pytest.approx(1.0)
 
 
+def test_steps_without_a_label_leave_the_means():
+    """Else the first labelled step after n empty ones would count 1 / (1 - 0.99**n) times what it should."""
+    balance = _balance(decay=0.9)
+    for human, pseudo in ((2.0, 0.0), (0.0, 4.0), (0.0, 0.0)):
+        balance(tf.constant(human), tf.constant(pseudo))
+    assert not any(variable.numpy() for variable in balance.variables)
+    assert balance(tf.constant(2.0), tf.constant(4.0)).ratio.numpy() == pytest.approx(0.5)
+
+
 def test_means_survive_a_checkpoint(tmp_path):
     first = _balance()
     for human, pseudo in ((2.0, 4.0), (1.0, 3.0)):

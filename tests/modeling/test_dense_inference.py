@@ -138,6 +138,12 @@ def test_ties_go_to_the_lower_class_and_what_is_not_finite_to_none():
     assert classes.numpy().tolist() == [[[0, 2]]] and scores.numpy().tolist() == [[[85, 255]]]
 
 
+def test_an_empty_batch():
+    view = dense_inference.View(tf.zeros([0, 4, 4, K]), tf.zeros([0, 2]), False)
+    classes, scores = tf.function(lambda: dense_inference.maps([view], tf.zeros([0, 2]), (7, 9)))()
+    assert classes.shape == scores.shape == (0, 7, 9)
+
+
 def test_one_pixel():
     found = dense_inference.views(_network(4), _noise(1, 16, 16, 3), tf.ones([1, 2]), [0.5, 1.0], True, 16)
     classes, scores = dense_inference.maps(found, tf.ones([1, 2]), (1, 1))
