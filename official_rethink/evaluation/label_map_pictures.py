@@ -89,7 +89,7 @@ def draw(
     for number, (image, label_map) in enumerate(zip(images, maps, strict=True)):
         image, label_map = _checked(image, label_map)
         larger, _ = gallery.resized(image, side, f'picture {number}')
-        classes = Image.fromarray(label_map).resize(larger.shape[1::-1], Image.Resampling.NEAREST)
+        classes = Image.fromarray(label_map).resize((larger.shape[1], larger.shape[0]), Image.Resampling.NEAREST)
         pictures.append(overlay(larger, np.asarray(classes), alpha))
     return pictures
 
@@ -150,8 +150,9 @@ def sheet(
         PNG.
     """
     body = gallery.sheet(rows, column_titles, captions, title)
-    foot = legend(present(maps), names, body.shape[1])
-    return gallery.png(np.concatenate([body, foot]))
+    labels = [label for label in present(maps) if label]  # the background has no colour
+    parts = [body, legend(labels, names, body.shape[1])] if labels else [body]
+    return gallery.png(np.concatenate(parts))
 
 
 def side_by_side(

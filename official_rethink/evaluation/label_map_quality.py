@@ -31,7 +31,7 @@ class LabelMapQuality:
         self._num_classes = num_classes
         self._thresholds = sorted({float(value) for value in score_thresholds})
         # How many of the thresholds each value of a score map reaches.
-        self._reached = sum(reached(np.arange(256), value).astype(np.int64) for value in self._thresholds)
+        self._reached = np.sum([reached(np.arange(256), value) for value in self._thresholds], axis=0)
         self._counts = np.zeros((len(self._thresholds) + 1, num_classes, num_classes), np.int64)
         self._truth = np.zeros(num_classes, np.int64)
         self._images = 0

@@ -20,7 +20,7 @@ class BoxReading(feeding.WholeImages):
     It gives boxes (pixels of the original images) [B, N, 4], scores [B, N], classes [B, N], num_detections [B].
     """
 
-    wanted = ('boxes', 'scores', 'classes', 'num_detections')
+    wanted: tuple[str, ...] = ('boxes', 'scores', 'classes', 'num_detections')
 
     def __init__(self, output_size: tuple[int, int], floor: float, classes: Sequence[int]):
         """Args: the network's input height and width; lowest score that is stored; ids that are stored."""

@@ -21,7 +21,7 @@ _PROBABILITIES = 'probabilities'
 class ClassReading(feeding.WholeImages):
     """How a classifier is fed and read: the centre is cut out, as in its evaluation."""
 
-    wanted = (_PROBABILITIES,)
+    wanted: tuple[str, ...] = (_PROBABILITIES,)
     nothing = ('no class at all', 'and label again')
 
     def __init__(self, output_size: tuple[int, int], params: configs.Data):

@@ -44,7 +44,7 @@ def write(store: Store, names: Mapping[int, str], images: int) -> None:
             for record, index, one in zip(found, chosen[kind], maps, strict=True)
         ]
         captions.append(
-            [word for one in listing[kind] for word in (f'image {one["source_id"]}', f'{kind}: {one["coverage"]:.0%}')]
+            [word for one in listing[kind] for word in (f'image {one["source_id"]}', f'{kind}: {one["coverage"]:.1%}')]
         )
     title = f'Pseudo label maps: most, least and median covered (pixels of score {pixel_counts.SHOWN:g} or more)'
     with files.atomic_write(store.path(pictures.PICTURE), 'wb') as handle:
