@@ -77,11 +77,11 @@ def write(
     _check_room(output_dir, split, overwrite)
     made = items if make is None else workers.ordered_map(make, items, processes)
     with progress.Progress(f'writing {split}', total) as bar:
-        collected = _write_shards(made, output_dir, split, num_shards, found, bar)
+        collected = _write_shards(made, output_dir, split, categories, num_shards, found, bar)
     description = {
         'format_version': FORMAT_VERSION,
         'split': split,
-        **collected.description(categories),
+        **collected,
         'shards': [_shard_name(split, i, num_shards) for i in range(num_shards)],
         'skipped': len(found.problems),
         'skipped_by_kind': found.counts(),
@@ -101,11 +101,12 @@ def _write_shards(
     made: Iterable[Any],
     output_dir: str,
     split: str,
+    categories: Sequence[Mapping[str, Any]],
     num_shards: int,
     found: problems.ProblemList,
     bar: progress.Progress,
-) -> statistics.Statistics:
-    """Writes the temporary shards; whatever goes wrong, none is left behind."""
+) -> dict[str, Any]:
+    """Writes the temporary shards and returns what is in them; whatever goes wrong, none is left behind."""
     collected = statistics.Statistics(num_shards)
     paths = [_temporary(output_dir, _shard_name(split, i, num_shards)) for i in range(num_shards)]
     try:
@@ -121,12 +122,12 @@ def _write_shards(
         found.check()
         if not collected.num_images:
             raise errors.UserError(f"no image is left to write for split '{split}' in '{output_dir}'.")
+        return collected.description(categories)
     except BaseException:
         for path in paths:
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)
         raise
-    return collected
 
 
 def description_path(output_dir: str, split: str) -> str:

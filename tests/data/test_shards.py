@@ -308,3 +308,4 @@ def test_a_set_of_which_some_images_lack_label_maps_has_none(tmp_path):
 def test_label_maps_of_unlisted_classes_are_refused(tmp_path):
     with pytest.raises(errors.UserError, match=r'class ids \[7\], which the categories do not list'):
         shards.write([mapped(1, [[0, 7]])], str(tmp_path), 'train', [{'id': 1, 'name': 'cat'}])
+    assert os.listdir(tmp_path) == []
