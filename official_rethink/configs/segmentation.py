@@ -11,6 +11,7 @@ from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, common, decoders, semantic_segmentation
 
+from official_rethink.configs import backbones as more_backbones
 from official_rethink.configs import families, normalization, types, validation_segmentation
 
 PASCAL_TRAIN_EXAMPLES = 1_464
@@ -35,8 +36,8 @@ class DilatedEfficientNet(hyperparams.Config):
 
 
 @dataclasses.dataclass
-class Backbone(backbones.Backbone):
-    """Model Garden's choice of backbones, and one more.
+class Backbone(more_backbones.Backbone):
+    """Every family's choice of backbones, and one more.
 
     Attributes:
         dilated_efficientnet: for DeepLab.

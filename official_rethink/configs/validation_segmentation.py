@@ -9,7 +9,7 @@ from official_rethink.configs import checks, efficientnet, families, validation_
 _MODEL = 'task.model.'
 _MODULES = ('backbone', 'decoder', 'head')
 _DILATED = ('dilated_efficientnet', 'dilated_resnet')
-_BACKBONES = ('efficientnet', 'resnet', *_DILATED)
+_BACKBONES = ('efficientnet', 'resnet', 'resnext', *_DILATED)
 _RESAMPLINGS = ('centres', 'corners')
 _FUSIONS = ('pyramid_fusion', 'deeplabv3plus')
 _OUTPUT_STRIDES = (8, 16)
@@ -96,11 +96,11 @@ def _check_deeplab(rules: checks.Rules) -> None:
     kind = model.backbone.type
     level = int(math.log2(model.backbone.get().output_stride)) if kind in _DILATED else _DEEPEST_LEVEL
     for key in ('decoder.aspp.level', 'head.level'):
+        if rules.value(_MODEL + key) != level and kind in _DILATED:
+            stride = f'{_MODEL}backbone.{kind}.output_stride'
+            raise rules.clash(_MODEL + key, stride, f'its coarsest level is {level}')
         if rules.value(_MODEL + key) != level:
-            why = f'{level}, the coarsest level of the backbone' + (
-                f' (output_stride {2**level})' if kind in _DILATED else f" '{kind}'"
-            )
-            raise rules.fail(_MODEL + key, why)
+            raise rules.fail(_MODEL + key, f"{level}, the coarsest level of the backbone '{kind}'")
     rules.at_least(1, _MODEL + 'decoder.aspp.num_filters')
     rules.below_one(_MODEL + 'decoder.aspp.dropout_rate')
     if any(rate < 1 for rate in model.decoder.aspp.dilation_rates):

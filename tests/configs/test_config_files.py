@@ -14,9 +14,12 @@ ZOPH = sorted((ROOT / 'configs' / 'zoph2020').glob('*.yaml'))
 QUICK = sorted((ROOT / 'configs' / 'quick').glob('*retinanet_*net.yaml'))
 QUICK = [path for path in QUICK if re.search('efficientnet|spinenet', path.name)]
 QUICK += [ROOT / 'configs' / 'quick' / 'simclr.yaml']
+QUICK += sorted((ROOT / 'configs' / 'quick').glob('*seg_*.yaml'))
 # Two initialisations of Table 1; Table 2 in four columns and two students; Figure 1's row; six rows of Table 3 in
-# three columns; the four rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's.
-EXPECTED_FILES = 2 + 3 * 4 + 4 + 6 * 3 + 4 + 4 + 4
+# three columns; the four rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's; the
+# segmentation of Table 6, B7 and L2 with and without self-training and DeepLabv3+; supervised and three sources in two
+# columns of Table 13; the two columns of Table 8 that are not Table 13's.
+EXPECTED_FILES = 2 + 3 * 4 + 4 + 6 * 3 + 4 + 4 + 4 + (4 + 1) + 4 * 2 + 2
 
 
 def _header(path):
@@ -41,7 +44,7 @@ def _leaf_keys(values, prefix=''):
 
 def test_there_is_a_file_for_every_row():
     assert len(ZOPH) == EXPECTED_FILES
-    assert len(QUICK) == 4 + 1
+    assert len(QUICK) == 4 + 1 + 4
 
 
 @pytest.mark.parametrize('path', ZOPH + QUICK, ids=lambda path: path.stem)
@@ -107,6 +110,7 @@ def test_rows_differ_only_in_what_a_row_is_about(path):
         'trainer.schedule.',
         'task.model.backbone.spinenet.',
         'task.model.backbone.type',
+        'task.model.backbone.efficientnet.model_id',
         'task.model.backbone.resnet.model_id',
         'task.model.norm_activation.activation',
         'task.model.head.',
