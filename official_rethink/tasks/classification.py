@@ -61,8 +61,9 @@ class ClassificationTask(family.FamilyTask):
         copies = selection.select(params)
         return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, input_context, copies)
 
-    def forward(self, features: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
+    def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> tf.Tensor:
         """Runs the model in training mode on uint8 images; returns logits float32 [B, K]."""
+        del labels
         return tf.cast(model(self.preprocess(features), training=True), tf.float32)
 
     def losses_of(self, outputs: tf.Tensor, labels: dict[str, Any]) -> dict[str, tf.Tensor]:

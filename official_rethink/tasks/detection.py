@@ -73,8 +73,9 @@ class DetectionTask(family.FamilyTask):
         seed = self.task_config.seed + reader.PSEUDO_SALT
         return reader.read(params, self.output_size, seed, self.resume_step, input_context)
 
-    def forward(self, features: tf.Tensor, model: tf.keras.Model) -> Any:
+    def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> Any:
         """Runs the model in training mode on uint8 images and returns its raw outputs as float32."""
+        del labels
         outputs = model(self.preprocess(features), training=True)
         return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), outputs)
 

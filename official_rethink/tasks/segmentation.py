@@ -61,8 +61,9 @@ class SegmentationTask(family.FamilyTask):
         """Reads pseudo-labelled batches."""
         return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, input_context)
 
-    def forward(self, features: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
+    def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> tf.Tensor:
         """Runs the model in training mode on uint8 images; returns logits float32 [B, h, w, K]."""
+        del labels
         return _logits(model(self.preprocess(features), training=True))
 
     def losses_of(self, outputs: tf.Tensor, labels: dict[str, Any]) -> dict[str, tf.Tensor]:

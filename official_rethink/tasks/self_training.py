@@ -54,7 +54,7 @@ class SelfTrainingTask(holding.HoldingTask):
         """Returns human, pseudo and joint losses without weight decay, and statistics of the pseudo labels."""
         assert self._balance is not None, 'build_model comes first'
         count = self._human_count()
-        outputs = self.base.forward(features, model)
+        outputs = self.base.forward(features, model, labels)
 
         def part(values: Any, chosen: slice) -> Any:
             return tf.nest.map_structure(lambda value: value[chosen], values)
