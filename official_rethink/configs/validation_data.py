@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from official_rethink.augment import policies
 from official_rethink.common import errors, files
-from official_rethink.configs import checks, families, types
+from official_rethink.configs import checks, families, types, validation_label_maps
 from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
@@ -97,6 +97,8 @@ def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None
             if not families.of(task).background and part != 'pseudo_data':
                 _check_class_labels(part, path)
         _check_fills_a_batch(rules, part, descriptions)
+        if 'groundtruth_padded_size' in checks.fields(getattr(task, part)):
+            validation_label_maps.check(rules, part, descriptions)
     labelled = _check_split(rules, found['train_data'])
     for part in ('validation_data', 'test_data'):
         if part in found:
