@@ -1,4 +1,4 @@
-"""Segmentation's own settings: what the experiments hold; each mistake is named with value, place and what is allowed."""
+"""Segmentation's own settings: what the experiments hold; mistakes are named with value, place and what is allowed."""
 
 import pathlib
 
