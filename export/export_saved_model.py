@@ -17,6 +17,9 @@ _EPILOG = """example:
   python -m export.export_saved_model --experiment=retinanet_efficientnet_coco \\
       --config_file=runs/student/params.yaml --checkpoint=runs/student/best --export_dir=runs/student/export
 
+A segmentation network gives class maps and, with --params_override=task.export_config.output_probabilities=true, the
+probability of each class at each pixel.
+
 docs/serving.md says how to load it."""
 
 _INPUT_TYPES = ('all', 'image_tensor', 'image_bytes', 'tf_example')
@@ -58,22 +61,22 @@ def main(argv: Sequence[str]) -> int:
             raise errors.bad_value(name, value, '1 or more', where=f'--{name}')
     staging.check_room(args.export_dir, args.overwrite, _EXPORT)
     from official_rethink import registry_imports  # noqa: F401, PLC0415
-    from official_rethink.configs import families, parse  # noqa: PLC0415
-    from official_rethink.serving import labels, verification  # noqa: PLC0415
+    from official_rethink.configs import parse  # noqa: PLC0415
+    from official_rethink.serving import answers, kinds, labels  # noqa: PLC0415
 
     params = parse.load(args.experiment, args.config_file, args.params_override).params
-    families.need_detector(params.task, args.experiment, 'there is nothing to export')
+    kind = kinds.of(params, args.experiment)
     checkpoint = _find_checkpoint(args.checkpoint)
     named = labels.find(params.task, args.labels)
-    images = verification.read(_verify_input(args, params), args.verify_images)
+    images = answers.read(_verify_input(args, params), args.verify_images)
     try:
         with staging.staged(args.export_dir) as folder:
-            report = _write(args, params, checkpoint, named, images, folder)
+            report = _write(args, params, kind, checkpoint, named, images, folder)
             if not report['passed']:
                 raise _DiffersError  # out of the block, so that the folder does not get its name
     except _DiffersError:
-        return _refuse(args, report)
-    _print(args, report, named)
+        return _refuse(args, kind, report)
+    _print(args, kind, report, named)
     return 0
 
 
@@ -111,7 +114,13 @@ def _verify_input(args: argparse.Namespace, params: Any) -> str:
 
 
 def _write(
-    args: argparse.Namespace, params: Any, checkpoint: Any, named: dict[int, str], images: Any, folder: str
+    args: argparse.Namespace,
+    params: Any,
+    kind: Any,
+    checkpoint: Any,
+    named: dict[int, str],
+    images: Any,
+    folder: str,
 ) -> dict[str, Any]:
     """Writes and compares everything in `folder`; returns what verification.json holds."""
     import tensorflow as tf  # noqa: PLC0415
@@ -119,7 +128,7 @@ def _write(
 
     from official_rethink.common import files  # noqa: PLC0415
     from official_rethink.modeling import restore  # noqa: PLC0415
-    from official_rethink.serving import detection, labels, verification  # noqa: PLC0415
+    from official_rethink.serving import labels, module  # noqa: PLC0415
     from official_rethink.tasks import evaluate, runner  # noqa: PLC0415
 
     runner.prepare_process(params)
@@ -129,16 +138,16 @@ def _write(
     step = evaluate.checkpoint_step(checkpoint.path)
     class_names = labels.by_id(named, params.task.model.num_classes)
     assets = labels.write(named, class_names, folder)
-    module = detection.DetectionModule(params, task, model, args.batch_size)
+    served = kind.module(params, task, model, args.batch_size)
     saved = os.path.join(folder, SAVED_MODEL)
-    signatures = detection.save(module, saved, args.input_type, class_names, assets, step)
+    signatures = module.save(served, saved, args.input_type, class_names, assets, step)
     text = yaml.safe_dump(params.as_dict(), default_flow_style=False)
     files.write_text(os.path.join(folder, 'params.yaml'), text)
-    report = verification.verify(saved, params, task, model, images)
+    report = kind.verify(saved, params, task, model, images)
     report = {'checkpoint': checkpoint.name, 'step': step, **report}
     files.write_json(os.path.join(folder, _VERIFICATION), report)
     about = {'name': checkpoint.name, 'step': step, 'digest': checkpoint.digest, 'files': checkpoint.files}
-    described = _description(args, params, about, class_names, signatures)
+    described = _description(args, params, kind, about, class_names, signatures)
     files.write_json(os.path.join(folder, _EXPORT), described)
     return report
 
@@ -146,6 +155,7 @@ def _write(
 def _description(
     args: argparse.Namespace,
     params: Any,
+    kind: Any,
     checkpoint: dict[str, Any],
     class_names: Sequence[str],
     signatures: dict[str, Any],
@@ -157,14 +167,12 @@ def _description(
     import official_rethink  # noqa: PLC0415
     from official_rethink.common import files  # noqa: PLC0415
 
-    model = params.task.model
-    normalized = params.task.export_config.output_normalized_coordinates
     return {
         'format_version': 1,
         'experiment': args.experiment,
         'config_hash': files.hash_of(params.as_dict()),
         'checkpoint': checkpoint,
-        'input_size': list(model.input_size),
+        'input_size': list(params.task.model.input_size),
         'batch_size': args.batch_size,
         'precision': params.runtime.mixed_precision_dtype or 'float32',
         'preprocessing': {
@@ -173,10 +181,7 @@ def _description(
             'standard_deviation': list(preprocess_ops.STDDEV_RGB),
             'colours': 'RGB',
         },
-        'boxes': 'y1 x1 y2 x2, ' + ('shares of the image' if normalized else 'pixels of the original image'),
-        'nms_version': model.detection_generator.nms_version,
-        'max_detections': model.detection_generator.max_num_detections,
-        'score_threshold': model.detection_generator.pre_nms_score_threshold,
+        **kind.describe(params),
         'class_names': list(class_names),
         'signatures': signatures,
         'tensorflow_version': tf.__version__,
@@ -184,40 +189,28 @@ def _description(
     }
 
 
-def _refuse(args: argparse.Namespace, report: dict[str, Any]) -> int:
+def _refuse(args: argparse.Namespace, kind: Any, report: dict[str, Any]) -> int:
     from official_rethink.common import files  # noqa: PLC0415
 
     path = args.export_dir.rstrip('/') + '.failed.json'
     files.write_json(path, report)
-    worst = '; '.join(
-        f"{name}: boxes {_words(found['max_box_difference_pixels'])} px, scores "
-        f"{_words(found['max_score_difference'])}, {found['class_mismatches']} mismatches"
-        for name, found in report['signatures'].items()
-        if not found['passed']
-    )
-    tolerance = report['tolerance']
+    found = report['signatures'].items()
+    worst = '; '.join(f'{name}: {kind.words(one)}' for name, one in found if not one['passed'])
+    allowed = ', '.join(f'{name.replace("_", " ")} {value:g}' for name, value in report['tolerance'].items())
     sys.stderr.write(
-        f'error: the SavedModel differs from the checkpoint ({worst}; allowed: '
-        f"{tolerance['box_pixels']:g} px, {tolerance['score']:g}, 0). Nothing was exported; '{path}' has the "
-        'figures.\n'
+        f'error: the SavedModel differs from the checkpoint ({worst}; allowed: {allowed}). Nothing was exported; '
+        f"'{path}' has the figures.\n"
     )
     return EXIT_DIFFERS
 
 
-def _words(value: float | None) -> str:
-    return 'not a number' if value is None else f'{value:.3g}'
-
-
-def _print(args: argparse.Namespace, report: dict[str, Any], named: dict[int, str]) -> None:
+def _print(args: argparse.Namespace, kind: Any, report: dict[str, Any], named: dict[int, str]) -> None:
     folder = args.export_dir.rstrip('/')
     origin = f"{report['checkpoint']} (step {report['step']}), {len(named)} classes"
     sys.stdout.write(f'{origin}, in {folder}/{SAVED_MODEL}\n')
-    sys.stdout.write(f"compared on {report['images']} images with {report['detections']} detections:\n")
+    sys.stdout.write(f'compared on {kind.compared(report)}:\n')
     for name, found in report['signatures'].items():
-        sys.stdout.write(
-            f"  {name:<16} boxes within {found['max_box_difference_pixels']:.1e} px, scores within "
-            f"{found['max_score_difference']:.1e}, {found['class_mismatches']} mismatches\n"
-        )
+        sys.stdout.write(f'  {name:<16} {kind.words(found)}\n')
 
 
 if __name__ == '__main__':

@@ -1,36 +1,18 @@
-"""The servable detector: images of any size in, boxes in the images' own pixels out, labels inside."""
+"""The servable detector: images of any size in, boxes in the images' own pixels out."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from official.vision.serving import export_base
 
-import official_rethink
-from official_rethink.augment import pipeline
 from official_rethink.common import errors
-
-IMAGE_TENSOR, IMAGE_BYTES, TF_EXAMPLE = 'image_tensor', 'image_bytes', 'tf_example'
-INPUT_TYPES = (IMAGE_TENSOR, IMAGE_BYTES, TF_EXAMPLE)
-DEFAULT, METADATA = 'serving_default', 'metadata'
+from official_rethink.serving import module
 
 
-class DetectionModule(export_base.ExportModule):
-    """Model Garden's export module on a detection task.
-
-    What happens to an image is what happens to it in evaluation: decoded, resized as uint8, padded with the
-    mean pixel, normalised, detected by the task's own `predict`. Encoded images are resized one by one, so
-    that one batch may hold images of several sizes, which Model Garden's module cannot stack.
-    """
+class DetectionModule(module.ImageModule):
+    """The task's own `predict`, under Model Garden's names of outputs."""
 
     def __init__(self, params: Any, task: Any, model: tf.keras.Model, batch_size: int | None = None):
-        """Makes the functions; nothing is traced yet.
-
-        Args:
-            params: the experiment's config.
-            task: its task.
-            model: its model, with the weights to serve.
-            batch_size: None for any.
+        """Args: as the parent's.
 
         Raises:
             UserError: the config asks for outputs that are not served.
@@ -39,54 +21,13 @@ class DetectionModule(export_base.ExportModule):
             raise errors.bad_value(
                 'task.export_config.output_intermediate_features', True, 'false; only detections are served'
             )
-        super().__init__(params, batch_size=batch_size, input_image_size=list(task.output_size), model=model)
-        self._task = task
-        height, width = task.output_size
-        self._spec = (
-            tf.TensorSpec([height, width, 3], tf.uint8),
-            tf.TensorSpec([4, 2], tf.float32),
-        )
-        # One function under all signatures: the network stands in the file once.
-        batched = [tf.TensorSpec([batch_size, *spec.shape], spec.dtype) for spec in self._spec]
-        self._detect_function = tf.function(self._detect, input_signature=batched)
+        super().__init__(params, task, model, batch_size)
 
-    def _decode_image(self, encoded_image_bytes: tf.Tensor) -> tf.Tensor:
-        """Decodes JPEG, PNG, BMP or the first picture of a GIF to RGB, grayscale included."""
-        image = tf.io.decode_image(encoded_image_bytes, channels=3, expand_animations=False)
-        return tf.ensure_shape(image, [None, None, 3])
+    def facts(self) -> dict[str, Any]:
+        """See the parent."""
+        return {'normalized_coordinates': self.params.task.export_config.output_normalized_coordinates}
 
-    def _fit(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        filled = tf.debugging.assert_positive(tf.shape(image), message='an image has a side of 0 pixels')
-        with tf.control_dependencies([filled] if filled is not None else []):
-            image = tf.identity(image)
-        return pipeline.resize_and_pad(image, self._task.output_size)
-
-    def _serve(self, values: tf.Tensor, to_image: Any) -> dict[str, tf.Tensor]:
-        """Detects on a batch of whatever `to_image` turns into an image."""
-        with tf.device('cpu:0'):
-            images, image_info = tf.map_fn(
-                lambda value: self._fit(to_image(value)),
-                values,
-                fn_output_signature=self._spec,
-                parallel_iterations=32,
-            )
-        return self._detect_function(images, image_info)
-
-    def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects on uint8 [B, H, W, 3]; see `_detect` for what it gives."""
-        return self._serve(images, tf.identity)
-
-    @tf.function
-    def inference_from_image_bytes(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects on encoded images, string [B]; their sizes may differ."""
-        return self._serve(inputs, self._decode_image)
-
-    @tf.function
-    def inference_from_tf_example(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects on serialized tf.Examples, string [B], of which image/encoded alone is read."""
-        return self._serve(inputs, self._decode_tf_example)
-
-    def _detect(self, images: tf.Tensor, image_info: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(self, images: tf.Tensor, image_info: tf.Tensor) -> dict[str, tf.Tensor]:
         """Detects on what `_fit` gave.
 
         Returns:
@@ -126,77 +67,3 @@ class DetectionModule(export_base.ExportModule):
         # its place, which has no Soft-NMS; image by image the results stay the checkpoint's.
         specs = {'boxes': tf.float32, 'scores': tf.float32, 'classes': tf.int32, 'num_detections': tf.int32}
         return tf.map_fn(one, (images, image_info), fn_output_signature=specs)
-
-
-class Servable(tf.Module):
-    """What is saved: weights, functions and labels, but no Keras object; TensorFlow alone loads it."""
-
-    def __init__(
-        self, module: DetectionModule, class_names: Sequence[str], assets: Mapping[str, str], step: int
-    ):
-        """Gathers what is saved.
-
-        Args:
-            module: the detector.
-            class_names: by class id.
-            assets: attribute name to file; the files travel in the SavedModel.
-            step: the checkpoint's.
-        """
-        super().__init__()
-        self.weights = list(module.model.variables)
-        for name, path in assets.items():
-            setattr(self, name, tf.saved_model.Asset(path))
-        normalized = module.params.task.export_config.output_normalized_coordinates
-        values = {
-            'class_names': list(class_names),
-            'input_size': list(module.params.task.model.input_size[:2]),
-            'normalized_coordinates': normalized,
-            'step': step,
-            'version': official_rethink.__version__,
-        }
-        # Constants made inside, for a SavedModel cannot hold a tensor from outside its functions.
-        self.metadata = tf.function(
-            lambda: {name: tf.constant(value) for name, value in values.items()}, input_signature=[]
-        )
-
-
-def save(
-    module: DetectionModule,
-    folder: str,
-    input_type: str,
-    class_names: Sequence[str],
-    assets: Mapping[str, str],
-    step: int,
-) -> dict[str, dict[str, Any]]:
-    """Writes the SavedModel.
-
-    Args:
-        module: the detector.
-        folder: where to.
-        input_type: one of INPUT_TYPES, or 'all'. The first that is written is 'serving_default' too.
-        class_names: by class id.
-        assets: attribute name to file.
-        step: the checkpoint's.
-
-    Returns:
-        Signature name to {'inputs': {name: 'uint8 [?, ?, ?, 3]'}, 'outputs': likewise}.
-    """
-    wanted = INPUT_TYPES if input_type == 'all' else (input_type,)
-    signatures = dict(module.get_inference_signatures({name: name for name in wanted}))
-    signatures[DEFAULT] = signatures[wanted[0]]
-    servable = Servable(module, class_names, assets, step)
-    signatures[METADATA] = servable.metadata.get_concrete_function()
-    tf.saved_model.save(servable, folder, signatures=signatures)
-    return {name: _described(signature) for name, signature in signatures.items()}
-
-
-def _described(signature: Any) -> dict[str, Any]:
-    return {
-        'inputs': {spec.name: _words(spec) for spec in tf.nest.flatten(signature.structured_input_signature)},
-        'outputs': {name: _words(spec) for name, spec in sorted(signature.structured_outputs.items())},
-    }
-
-
-def _words(spec: Any) -> str:
-    sides = ', '.join('?' if side is None else str(side) for side in spec.shape)
-    return f'{spec.dtype.name} [{sides}]'

@@ -1,22 +1,20 @@
-"""Whether a SavedModel on disk finds what its checkpoint finds, on real images."""
+"""Whether a detector's SavedModel on disk finds what its checkpoint finds, on real images."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from official_rethink.common import errors
-from official_rethink.data import problems, records
+from official_rethink.data import records
 from official_rethink.dataloaders import decoder
 from official_rethink.dataloaders import detection as parsing
-from official_rethink.pseudo_labels import source
-from official_rethink.serving import detection
+from official_rethink.serving import answers
 
 BOX_TOLERANCE = 0.01  # pixels of the original image
 SCORE_TOLERANCE = 1e-4
-_BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,26 +86,6 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
     return result
 
 
-def read(path: str, count: int) -> list[records.Record]:
-    """Reads the first images of prepared shards, of other shards, or of a folder of image files.
-
-    Raises:
-        UserError: there are none, or one cannot be read.
-    """
-    found: list[records.Record] = []
-    problem_list = problems.ProblemList()
-    for made in source.open_source(path, problem_list).read(0):
-        problem_list.add(*made.problems)
-        if made.record is not None:
-            found.append(made.record)
-        if len(found) == count:
-            break
-    problem_list.check()
-    if not found:
-        raise errors.UserError(f"no image at '{path}' to verify the export on.")
-    return found
-
-
 def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[records.Record]) -> list[Found]:
     """Detects as evaluation does: the project's reader, the task's `predict`, image by image."""
     parser = parsing.DetectionParser(params.task.validation_data, task.output_size)
@@ -128,21 +106,10 @@ def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[re
     return results
 
 
-def _pixels(record: records.Record) -> np.ndarray:
-    return tf.io.decode_image(record.encoded, channels=3, expand_animations=False).numpy()
-
-
-_INPUTS: dict[str, Callable[[records.Record], Any]] = {
-    detection.IMAGE_TENSOR: _pixels,
-    detection.IMAGE_BYTES: lambda record: record.encoded,
-    detection.TF_EXAMPLE: records.to_example,
-}
-
-
 def served(
     signature: Any, kind: str, images: Sequence[records.Record], normalized: bool
 ) -> Iterator[tuple[int, Found]]:
-    """Detects with a signature; encoded images in batches, tensors one by one, as their sizes differ.
+    """Detects with a signature.
 
     Args:
         signature: of a loaded SavedModel.
@@ -153,24 +120,15 @@ def served(
     Yields:
         The number of an image, and what was found.
     """
-    (spec,) = signature.structured_input_signature[1].values()
-    fixed = spec.shape[0]
-    size = 1 if kind == detection.IMAGE_TENSOR else fixed or _BATCH
-    for start in range(0, len(images), size):
-        part = list(images[start : start + size])
-        values = [_INPUTS[kind](record) for record in part]
-        values += [values[-1]] * ((fixed or 0) - len(values))
-        # Not by way of numpy, whose bytes lose zeros at their end.
-        inputs = tf.stack([tf.constant(value) for value in values])
-        outputs = {name: value.numpy() for name, value in signature(inputs=inputs).items()}
-        for row, record in enumerate(part):
-            kept = int(outputs['num_detections'][row])
-            unit = np.array([record.height, record.width] * 2 if normalized else [1.0], np.float32)
-            yield start + row, Found(
-                outputs['detection_boxes'][row][:kept] * unit,
-                outputs['detection_scores'][row][:kept],
-                outputs['detection_classes'][row][:kept].astype(np.int32),
-            )
+    for number, outputs in answers.of(signature, kind, images):
+        kept = int(outputs['num_detections'])
+        record = images[number]
+        unit = np.array([record.height, record.width] * 2 if normalized else [1.0], np.float32)
+        yield number, Found(
+            outputs['detection_boxes'][:kept] * unit,
+            outputs['detection_scores'][:kept],
+            outputs['detection_classes'][:kept].astype(np.int32),
+        )
 
 
 def verify(
@@ -202,13 +160,10 @@ def verify(
             f'{generator.pre_nms_score_threshold}.'
         )
     normalized = params.task.export_config.output_normalized_coordinates
-    loaded = tf.saved_model.load(folder)
     differences = {}
-    for name, signature in loaded.signatures.items():
-        if name == detection.METADATA:
-            continue
+    loaded = answers.load(folder)
+    for name, kind, signature in loaded.signatures:
         difference = differences[name] = Difference()
-        kind = name if name in _INPUTS else _kind_of_default(loaded.signatures)
         for number, found in served(signature, kind, images, normalized):
             cut, most = generator.pre_nms_score_threshold, generator.max_num_detections
             difference.add(compare(expected[number], found, cut, most))
@@ -229,8 +184,12 @@ def verify(
     }
 
 
-def _kind_of_default(signatures: Any) -> str:
-    return next(name for name in detection.INPUT_TYPES if name in signatures)
+def words(found: dict[str, Any]) -> str:
+    """A signature's part of the report, for a person."""
+    return (
+        f'boxes within {answers.number(found["max_box_difference_pixels"])} px, scores within '
+        f'{answers.number(found["max_score_difference"])}, {found["class_mismatches"]} mismatches'
+    )
 
 
 def _number(value: float) -> float | None:

@@ -12,6 +12,7 @@ from official_rethink.configs import study_kinds
 from official_rethink.study.steps import Step
 
 COST_KEYS = ('steps', 'images', 'instances', 'pixels', 'seconds')
+LABEL_MAPS = 'label_maps'  # what a manifest says of its labels
 _CLASS, _CLASS_END, _BACKGROUND = 'PerCategory/', '/IoU', 'background'
 
 
@@ -140,15 +141,30 @@ def check_teacher(step: Step, out: str) -> None:
 
 
 def kept_labels(found: dict[str, Any], threshold: float) -> int | None:
-    """Pseudo boxes, or pixels, at or over a threshold by the manifest's histogram; None if it cannot tell."""
+    """Pseudo boxes, or pixels, at or over a threshold by the manifest's histogram; None if it cannot tell.
+
+    Pixels of the background do not count: a student that learnt from nothing else would find nothing.
+    """
     histogram = found.get('score_histogram')
     if not isinstance(histogram, dict) or 'counts' not in histogram or 'edges' not in histogram:
         return None
+    counts = histogram['counts']
+    if found.get('labels') == LABEL_MAPS:
+        others = [values for label, values in histogram.get('per_category', {}).items() if label != '0']
+        counts = [sum(values) for values in zip(*others, strict=True)] if others else counts
     # A bin that the threshold cuts counts whole: the check is for "none at all".
     edges = histogram['edges']
-    bins = zip(histogram['counts'], edges[1:], strict=True)
+    bins = zip(counts, edges[1:], strict=True)
     # A score of exactly 1 is in the last bin.
     return int(sum(count for count, upper in bins if upper > threshold or upper == edges[-1]))
+
+
+def kept_share(found: Mapping[str, Any], threshold: float) -> float | None:
+    """Of pseudo label maps, the share of all pixels that a student's threshold keeps; None if it was not counted."""
+    scores, total = found.get('pixel_scores', []), found.get('num_pixels', 0)
+    # A score map's value is 255 times the score, rounded, and is kept from 255 times the threshold on.
+    kept = sum(count for value, count in enumerate(scores) if value >= 255.0 * threshold)
+    return kept / total if scores and total else None
 
 
 def coverage(found: Mapping[str, Any], quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -192,8 +208,9 @@ def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float], kind
             steps = range(int(threshold * 100), 0, -5)
             lower = [step / 100 for step in steps if kept_labels(found, step / 100)]
             hint = f'{kind.labels} appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
+            besides = '' if kind.boxes else ', but for the background,'
             raise errors.UserError(
-                f'no pseudo {kind.label} of {step.name} scores {threshold} or more, the score_threshold of arm '
+                f'no pseudo {kind.label} of {step.name}{besides} scores {threshold} or more, the score_threshold of arm '
                 f"'{arm}'; {hint}. Lower arms.{arm}.score_threshold, or train the teacher longer "
                 '(budget.teacher_steps).'
             )

@@ -70,9 +70,8 @@ def _maps(results: dict[str, Any], part: Part, students: Sequence[dict[str, Any]
         f"class's probability{sizes}{mirrored}. All is stored; a student ignores the pixels under its threshold. "
     )
     text += f'{_kept_words(students, "pixels")}.'
-    coverage = part.coverage_at(part.threshold)
-    if coverage is not None:
-        text += f' With the first seed, {share(coverage)} of all pixels score {part.threshold:g} or more.'
+    if part.kept is not None:
+        text += f' With the first seed, {share(part.kept)} of all pixels score {part.threshold:g} or more.'
     if part.class_shares:
         most = ', '.join(f'{name} {share(value)}' for name, value in part.class_shares.items())
         text += f' Of all pixels the teacher gave {most}.'

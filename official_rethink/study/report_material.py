@@ -25,6 +25,7 @@ class Part:
         quality: of its pseudo labels, as the evaluation writes it; None without truth.
         coverage: of label maps, a row for each threshold: 'score_threshold', 'coverage', and with truth
             'pixel_accuracy' and 'mIoU' of the kept pixels.
+        kept: of label maps, the share of all pixels that the arm's threshold keeps; None if it was not counted.
         class_shares: of label maps, class name -> share of all pixels.
         galleries: (data URI, words) of pictures with pseudo labels.
         triples: rows of (name, data URI, words): truth, teacher, student on one image.
@@ -34,14 +35,10 @@ class Part:
     threshold: float
     quality: dict[str, Any] | None = None
     coverage: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    kept: float | None = None
     class_shares: dict[str, float] = dataclasses.field(default_factory=dict)
     galleries: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     triples: list[list[tuple[str, str, str]]] = dataclasses.field(default_factory=list)
-
-    def coverage_at(self, threshold: float) -> float | None:
-        """Share of the pixels that a threshold keeps; None if it was not counted."""
-        found = [row['coverage'] for row in self.coverage if abs(row['score_threshold'] - threshold) < 1e-6]
-        return found[0] if found else None
 
 
 @dataclasses.dataclass
@@ -83,6 +80,7 @@ def _part(plan: Plan, run: ArmRun, out: str) -> Part:
     if not plan.kind.boxes:
         found = outputs.manifest(step, out)
         part.coverage = outputs.coverage(found, part.quality)
+        part.kept = outputs.kept_share(found, part.threshold)
         part.class_shares = outputs.class_shares(found)
     part.triples = _triples(plan, run, out)
     return part

@@ -116,6 +116,8 @@ def cost_table(results: dict[str, Any]) -> str:
         'labelling reads each unlabelled image once, forward only. Time is training without evaluation, on '
         f'{results["environment"]["processors"]} processors.'
     )
+    if not study_kinds.by_metric(results['metric']).boxes:
+        caption += ' Instances are the classes in each image, its background left out.'
     if any(stage['stage'] == 'pretraining' for stage in stages):
         caption += " Pre-training ran once for all arms and seeds that start from it and is not in an arm's own row."
     if any(len(stage['shared_with']) > 1 for stage in stages):

@@ -16,7 +16,7 @@ from export import export_saved_model
 from official_rethink.common import errors, files
 from official_rethink.configs import parse
 from official_rethink.pseudo_labels import teacher
-from official_rethink.serving import detection
+from official_rethink.serving import module
 from official_rethink.tasks import detection as detection_task
 from tests.pseudo_labels import making
 
@@ -95,7 +95,7 @@ def test_what_is_left(made: pathlib.Path, exported: pathlib.Path) -> None:
     params = parse.load_experiment(EXPERIMENT, [f'{made}/params.yaml'])
     assert about['config_hash'] == files.hash_of(params.as_dict())
     assert parse.load_experiment(EXPERIMENT, [f'{exported}/params.yaml']).as_dict() == params.as_dict()
-    assert set(about['signatures']) == {*detection.INPUT_TYPES, 'serving_default', 'metadata'}
+    assert set(about['signatures']) == {*module.INPUT_TYPES, 'serving_default', 'metadata'}
     # ImageNet's, in 0 to 255.
     np.testing.assert_allclose(about['preprocessing']['mean'], [123.675, 116.28, 103.53])
     np.testing.assert_allclose(about['preprocessing']['standard_deviation'], [58.395, 57.12, 57.375])
@@ -104,7 +104,7 @@ def test_what_is_left(made: pathlib.Path, exported: pathlib.Path) -> None:
     assert _json(assets / 'labels.json') == {'1': 'red', '3': 'blue'}
     report = _json(exported / 'verification.json')
     assert report['passed'] and report['images'] == 5 and report['detections'] > 5
-    assert set(report['signatures']) == {*detection.INPUT_TYPES, 'serving_default'}
+    assert set(report['signatures']) == {*module.INPUT_TYPES, 'serving_default'}
     assert all(found['max_box_difference_pixels'] <= 0.01 for found in report['signatures'].values())
 
 
@@ -160,10 +160,10 @@ def test_other_weights_are_found_out(
     (out / 'export.json').write_text('old')
     write = tf.saved_model.save
 
-    def tamper(module: Any, *args: Any, **kwargs: Any) -> None:
-        (weight,) = [value for value in module.weights if 'box' in value.name and 'bias' in value.name][:1]
+    def tamper(servable: Any, *args: Any, **kwargs: Any) -> None:
+        (weight,) = [value for value in servable.weights if 'box' in value.name and 'bias' in value.name][:1]
         weight.assign_add(tf.fill(weight.shape, 0.01))
-        write(module, *args, **kwargs)
+        write(servable, *args, **kwargs)
         weight.assign_sub(tf.fill(weight.shape, 0.01))
 
     more = ('--input_type=tf_example', '--batch_size=3', '--overwrite', '--verify_images=4')

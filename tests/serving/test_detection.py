@@ -15,7 +15,7 @@ from official_rethink.augment import pipeline
 from official_rethink.common import errors
 from official_rethink.data import records
 from official_rethink.modeling import anchor_targets
-from official_rethink.serving import detection
+from official_rethink.serving import detection, module
 from tests.pseudo_labels import making
 from tests.tasks import small
 
@@ -54,9 +54,9 @@ def _save(
     """Saves and loads; returns the loaded model and what was said of its signatures."""
     label_file = folder / 'labels.txt'
     label_file.write_text('\n'.join(NAMES) + '\n')
-    module = detection.DetectionModule(params, task, model, batch_size)
+    detector = detection.DetectionModule(params, task, model, batch_size)
     assets = {'labels_txt': str(label_file)}
-    told = detection.save(module, str(folder / 'saved'), input_type, NAMES, assets, 30)
+    told = module.save(detector, str(folder / 'saved'), input_type, NAMES, assets, 30)
     label_file.unlink()
     return tf.saved_model.load(str(folder / 'saved')), told
 
@@ -180,7 +180,7 @@ def test_labels_travel_in_it(red: tuple[Any, dict[str, Any]]) -> None:
 
 def test_signatures_are_told(red: tuple[Any, dict[str, Any]]) -> None:
     told = red[1]
-    assert set(told) == {*detection.INPUT_TYPES, 'serving_default', 'metadata'} == set(red[0].signatures)
+    assert set(told) == {*module.INPUT_TYPES, 'serving_default', 'metadata'} == set(red[0].signatures)
     assert told['image_tensor']['inputs'] == {'inputs': 'uint8 [?, ?, ?, 3]'}
     assert told['tf_example']['inputs'] == {'inputs': 'string [?]'} and told['metadata']['inputs'] == {}
     assert told['image_bytes']['outputs']['detection_boxes'] == 'float32 [?, 4, 4]'

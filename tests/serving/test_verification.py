@@ -1,13 +1,9 @@
 """Comparing detections: what counts as equal, what does not; by hand."""
 
-import pathlib
-
 import numpy as np
 import pytest
 
-from official_rethink.common import errors
 from official_rethink.serving import verification
-from tests.pseudo_labels import making
 
 
 def _found(*rows: tuple[float, float, float, float, float, int]) -> verification.Found:
@@ -74,18 +70,3 @@ def test_difference_adds_up() -> None:
     total = verification.Difference(1.0, 0.2, 1)
     total.add(verification.Difference(0.5, 0.3, 2))
     assert (total.boxes, total.scores, total.mismatches) == (1.0, 0.3, 3)
-
-
-def test_read(tmp_path: pathlib.Path) -> None:
-    pattern = making.write(tmp_path / 'shards', 'val', 5)
-    assert len(verification.read(pattern, 3)) == 3 and len(verification.read(pattern, 9)) == 5
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    (folder / 'a.png').write_bytes(making.png(8, 9, None))
-    (record,) = verification.read(str(folder), 4)
-    assert (record.height, record.width) == (8, 9)
-    with pytest.raises(errors.UserError, match='no shards match'):
-        verification.read(str(tmp_path / 'gone*'), 1)
-    (folder / 'a.png').write_bytes(b'no image')
-    with pytest.raises(errors.UserError, match=r'a\.png'):
-        verification.read(str(folder), 4)

@@ -71,7 +71,7 @@ class Commands(fake.Commands):
         shares = {'mIoU': value, 'mIoU_resized': value + 0.01, 'pixel_accuracy': 0.9, 'mean_accuracy': value + 0.1}
         best['metrics'] = {**shares, **classes}
         (folder / 'test.json').write_text(json.dumps(best))
-        cost = {'steps': steps, 'images': 8 * steps, 'instances': 70_000 * steps, 'pixels': 8 * steps * 64 * 64}
+        cost = {'steps': steps, 'images': 8 * steps, 'instances': 20 * steps, 'pixels': 8 * steps * 64 * 64}
         (folder / 'cost.json').write_text(json.dumps({**cost, 'seconds': 0.1 * steps}))
         (folder / 'test_label_maps').mkdir()
         for record in shards.read(str(folder.parent.parent / 'data' / 'test' / 'test-*')):
@@ -92,6 +92,8 @@ class Commands(fake.Commands):
         manifest |= {
             'labels': 'label_maps',
             'categories': [{'id': number, 'name': name} for number, name in enumerate(_CLASSES) if number],
+            'num_pixels': 1000,
+            'pixel_scores': [0] * 127 + [125, 875] + [0] * 127,  # 127 is just under half of 255
             'pixels_per_category': {'0': 700, '1': 100, '2': 90, '3': 60, '4': 50, '5': 0},
             'kept_at': [{'score_threshold': row['score_threshold'], 'coverage': row['coverage']} for row in rows],
         }

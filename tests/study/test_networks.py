@@ -102,8 +102,22 @@ def test_the_record_and_the_log_speak_of_miou(tmp_path):
 def test_no_pixel_over_an_arms_threshold_stops_the_study(tmp_path):
     commands = fake.Commands()
     commands.metric, commands.counts = 'mIoU', [40, 30, 0, 0]
-    with pytest.raises(errors.UserError, match='no pseudo pixel .* pixels appear at 0.45'):
+    with pytest.raises(errors.UserError, match='no pseudo pixel .* but for the background, scores .* pixels appear at 0.45'):
         _run(tmp_path, commands)
+
+
+def test_background_alone_is_no_label_to_learn_from():
+    histogram = {'edges': [0, 0.5, 1], 'counts': [4, 96], 'per_category': {'0': [1, 96], '1': [2, 0], '3': [1, 0]}}
+    found = {'labels': 'label_maps', 'score_histogram': histogram}
+    assert outputs.kept_labels(found, 0.3) == 3 and outputs.kept_labels(found, 0.5) == 0
+
+
+def test_the_share_kept_by_hand():
+    """Values 127 and 128 of 255: half is 127.5."""
+    found = {'num_pixels': 8, 'pixel_scores': [1] + [0] * 126 + [2, 4] + [0] * 127}
+    assert outputs.kept_share(found, 0.5) == 0.5
+    assert outputs.kept_share(found, 127 / 255) == 0.75 and outputs.kept_share(found, 0.0) == 7 / 8
+    assert outputs.kept_share(found, 1.0) == 0 and outputs.kept_share({}, 0.5) is None
 
 
 _STEP = Step('training/x', 'teacher', 'official_rethink.train', (), total=100, metric='mIoU')

@@ -46,7 +46,7 @@ def test_nothing_speaks_of_boxes(page):
 def test_each_network_tells_its_labels(page):
     words = words_of(page)
     assert words.count('averaged over the scales 0.75, 1, 1.25 and the mirrored image') == 2
-    # 1 - 0.5^3 of the pixels, and 700 of 1000 background, by the made-up manifest.
+    # 875 of 1000 pixels, and 700 of 1000 background, by the made-up manifest.
     assert words.count('With the first seed, 87.5 % of all pixels score 0.5 or more.') == 2
     assert 'Of all pixels the teacher gave background 70.0 %, walker 10.0 %' in words
     assert 'nasfpn_self_training keeps pixels from 0.5 up. ' in words
