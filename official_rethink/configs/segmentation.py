@@ -5,63 +5,18 @@ stands in its code), [MG] Model Garden's seg_deeplabv3plus_pascal; the others ar
 """
 
 import dataclasses
+from typing import Any
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones, common, decoders, semantic_segmentation
 
-from official_rethink.configs import backbones as more_backbones
 from official_rethink.configs import families, normalization, types, validation_segmentation
+from official_rethink.configs import segmentation_model as models
 
 PASCAL_TRAIN_EXAMPLES = 1_464
 PASCAL_CLASSES = 21  # background and 20
-
-
-@dataclasses.dataclass
-class DilatedEfficientNet(hyperparams.Config):
-    """EfficientNet whose later strides are dilations.
-
-    Attributes:
-        model_id: a name of the family: b0 to b8, l2, lite0 to lite4.
-        output_stride: of the coarsest features, 8 or 16.
-        se_ratio: channels of squeeze-and-excitation as a share of a block's input.
-        stochastic_depth_drop_rate: of the network's end.
-    """
-
-    model_id: str = 'b7'
-    output_stride: int = 16
-    se_ratio: float = 0.25
-    stochastic_depth_drop_rate: float = 0.2
-
-
-@dataclasses.dataclass
-class Backbone(more_backbones.Backbone):
-    """Every family's choice of backbones, and one more.
-
-    Attributes:
-        dilated_efficientnet: for DeepLab.
-    """
-
-    dilated_efficientnet: DilatedEfficientNet = dataclasses.field(default_factory=DilatedEfficientNet)
-
-
-@dataclasses.dataclass
-class SegmentationModel(semantic_segmentation.SemanticSegmentationModel):
-    """Model Garden's segmentation model; backbone and the rest may have different norms and activations.
-
-    Attributes:
-        backbone: of Model Garden's, or a dilated EfficientNet.
-        norm_activation: of the backbone; its kind of normalisation is everybody's.
-        decoder_norm_activation: of decoder and head.
-        pyramid_resampling: places of a pyramid's levels on each other, where they are fused: 'centres' of pixels, or
-            'corners' as in the release, for its checkpoints.
-    """
-
-    backbone: Backbone = dataclasses.field(default_factory=Backbone)
-    norm_activation: normalization.NormActivation = dataclasses.field(default_factory=normalization.NormActivation)
-    decoder_norm_activation: common.NormActivation = dataclasses.field(default_factory=common.NormActivation)
-    pyramid_resampling: str = 'centres'
 
 
 @dataclasses.dataclass
@@ -161,7 +116,7 @@ class SegmentationTask(cfg.TaskConfig):
         export_config: what a served model gives out.
     """
 
-    model: SegmentationModel = dataclasses.field(default_factory=SegmentationModel)
+    model: models.SegmentationModel = dataclasses.field(default_factory=models.SegmentationModel)
     losses: Losses = dataclasses.field(default_factory=Losses)
     inference: Inference = dataclasses.field(default_factory=Inference)
     train_data: SegmentationData = dataclasses.field(default_factory=lambda: SegmentationData(is_training=True))
@@ -231,18 +186,18 @@ def _release_schedule() -> types.Schedule:
     )
 
 
-def _norms(activation: str, momentum: float) -> dict[str, object]:
+def _norms(activation: str, momentum: float) -> dict[str, Any]:
     return {'activation': activation, 'use_sync_bn': True, 'norm_momentum': momentum, 'norm_epsilon': 1e-3}
 
 
 def _nasfpn(task: SegmentationTask) -> cfg.ExperimentConfig:
     """EfficientNet-B7, NAS-FPN, 512 pixels [release]; the backbone keeps its own norms there."""
-    task.model = SegmentationModel(
+    task.model = models.SegmentationModel(
         num_classes=PASCAL_CLASSES,
         input_size=[512, 512, 3],
         min_level=3,
         max_level=7,
-        backbone=Backbone(
+        backbone=models.Backbone(
             type='efficientnet',
             efficientnet=backbones.EfficientNet(model_id='b7', se_ratio=0.25, stochastic_depth_drop_rate=0.2),
         ),
@@ -259,9 +214,9 @@ def _nasfpn(task: SegmentationTask) -> cfg.ExperimentConfig:
     return _experiment(task, _release_schedule(), 256)
 
 
-def _deeplab(backbone: Backbone) -> SegmentationModel:
+def _deeplab(backbone: models.Backbone) -> models.SegmentationModel:
     """DeepLabv3+ at output stride 16 [MG], without norms."""
-    return SegmentationModel(
+    return models.SegmentationModel(
         num_classes=PASCAL_CLASSES,
         input_size=[512, 512, 3],
         min_level=2,
@@ -276,7 +231,7 @@ def _deeplab(backbone: Backbone) -> SegmentationModel:
 
 def _deeplab_efficientnet(task: SegmentationTask) -> cfg.ExperimentConfig:
     """EfficientNet-B7, DeepLabv3+; trained as NAS-FPN is, since the paper has no such row."""
-    task.model = _deeplab(Backbone(type='dilated_efficientnet'))
+    task.model = _deeplab(models.Backbone(type='dilated_efficientnet'))
     task.model.norm_activation.override(_norms('swish', 0.99))
     task.model.decoder_norm_activation.override(_norms('relu', 0.997))
     task.losses = Losses(l2_weight_decay=1e-5)
@@ -286,7 +241,7 @@ def _deeplab_efficientnet(task: SegmentationTask) -> cfg.ExperimentConfig:
 def _deeplab_resnet(task: SegmentationTask) -> cfg.ExperimentConfig:
     """ResNet-101, DeepLabv3+, batch 16 [MG]; the rate falls by a cosine instead of a power of 0.9."""
     resnet = backbones.DilatedResNet(model_id=101, output_stride=16, stem_type='v1', multigrid=[1, 2, 4])
-    task.model = _deeplab(Backbone(type='dilated_resnet', dilated_resnet=resnet))
+    task.model = _deeplab(models.Backbone(type='dilated_resnet', dilated_resnet=resnet))
     task.model.norm_activation.override(_norms('swish', 0.9997))
     task.model.decoder_norm_activation.override(_norms('swish', 0.9997))
     task.losses = Losses(l2_weight_decay=1e-4, use_groundtruth_dimension=True)

@@ -18,7 +18,7 @@ from official_rethink.common import errors
 from official_rethink.configs import classification
 from official_rethink.configs import efficientnet as table
 from official_rethink.configs import normalization as norm_configs
-from official_rethink.configs import segmentation as configs
+from official_rethink.configs import segmentation_model as configs
 from official_rethink.modeling import normalization
 from official_rethink.modeling.backbones import efficientnet
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from official_rethink.configs import segmentation as configs
+from official_rethink.configs import segmentation as experiments
+from official_rethink.configs import segmentation_model as configs
 from official_rethink.modeling import segmentation
 from official_rethink.modeling.checkpoints import efficientnet, efficientnet_layout, layout
 
@@ -28,7 +29,7 @@ Pair = tuple[tf.keras.layers.Layer, str]
 
 def model_config(model: str) -> configs.SegmentationModel:
     """Returns the experiment's model config with the backbone of a published model."""
-    config = configs.seg_nasfpn_efficientnet_pascal().task.model
+    config = experiments.seg_nasfpn_efficientnet_pascal().task.model
     config.backbone.efficientnet.model_id = model.removeprefix('efficientnet-')
     config.pyramid_resampling = 'corners'
     return config

@@ -8,7 +8,7 @@ from official.vision.modeling.backbones import factory
 
 from official_rethink import registry_imports  # noqa: F401
 from official_rethink.configs import efficientnet as table
-from official_rethink.configs import segmentation
+from official_rethink.configs import segmentation_model
 from official_rethink.modeling.backbones import efficientnet
 from official_rethink.modeling.checkpoints import layout
 
@@ -79,7 +79,7 @@ def test_the_block_that_loses_a_stride_is_not_dilated_by_it():
 def test_a_config_builds_it():
     model = exp_factory.get_exp_config('seg_deeplabv3plus_efficientnet_pascal').task.model
     model.backbone.dilated_efficientnet.override({'model_id': 'lite0', 'output_stride': 8})
-    assert isinstance(model.backbone, segmentation.Backbone)
+    assert isinstance(model.backbone, segmentation_model.Backbone)
     built = factory.build_backbone(
         tf.keras.layers.InputSpec(shape=[None, None, None, 3]), model.backbone, model.norm_activation
     )
