@@ -210,7 +210,7 @@ def check_pseudo_labels(step: Step, out: str, thresholds: dict[str, float], kind
             hint = f'{kind.labels} appear at {lower[0]:.2f}' if lower else 'the store is empty at every threshold'
             besides = '' if kind.boxes else ', but for the background,'
             raise errors.UserError(
-                f'no pseudo {kind.label} of {step.name}{besides} scores {threshold} or more, the score_threshold of arm '
-                f"'{arm}'; {hint}. Lower arms.{arm}.score_threshold, or train the teacher longer "
+                f'no pseudo {kind.label} of {step.name}{besides} scores {threshold} or more, the score_threshold of '
+                f"arm '{arm}'; {hint}. Lower arms.{arm}.score_threshold, or train the teacher longer "
                 '(budget.teacher_steps).'
             )

@@ -102,7 +102,7 @@ def test_the_record_and_the_log_speak_of_miou(tmp_path):
 def test_no_pixel_over_an_arms_threshold_stops_the_study(tmp_path):
     commands = fake.Commands()
     commands.metric, commands.counts = 'mIoU', [40, 30, 0, 0]
-    with pytest.raises(errors.UserError, match='no pseudo pixel .* but for the background, scores .* pixels appear at 0.45'):
+    with pytest.raises(errors.UserError, match='no pseudo pixel .* but for the background, .* pixels appear at 0.45'):
         _run(tmp_path, commands)
 
 
