@@ -49,6 +49,9 @@ def _validate_pseudo_labels(config: Any, rules: checks.Rules) -> None:
         for name, nothing in (('scales', []), ('flip', False)):
             if getattr(labels, name) != nothing:
                 raise rules.fail(f'pseudo_labels.{name}', f'{nothing} where the networks of the study detect boxes')
+    elif labels.score_floor != type(labels)().score_floor:
+        allowed = f'its default, {type(labels)().score_floor}, where label maps are made: these are stored whole'
+        raise rules.fail('pseudo_labels.score_floor', allowed)
     least, most = _SCALES
     if any(not least <= scale <= most for scale in labels.scales) or len(set(labels.scales)) < len(labels.scales):
         raise rules.fail('pseudo_labels.scales', f"numbers from {least:g} to {most:g}, none twice; [] for the task's")

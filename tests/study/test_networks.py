@@ -199,6 +199,7 @@ def test_the_verdict_tells_networks_from_self_training():
         ('networks.deeplab.name=a/b', ['networks[1].name', "'a/b'", 'letters']),
         ('networks.deeplab.supervizd.experiment=x', ["'supervizd'", "Did you mean 'supervised'?"]),
         ('pseudo_labels.scales=[0]', ['pseudo_labels.scales is [0]', '0.1 to 4']),
+        ('pseudo_labels.score_floor=0.1', ['pseudo_labels.score_floor is 0.1', '0.05', 'stored whole']),
         ('pseudo_labels.scales=[1,1]', ['pseudo_labels.scales', 'none twice']),
         ('arms.nasfpn_st.score_threshold=1.5', ['score_threshold', '1.5', 'from 0 to 1']),
     ],
