@@ -40,11 +40,11 @@ def parameters_of_release(config: configs.SegmentationModel, parameters: int) ->
 
     Returns:
         With the 1x1 convolution behind the backbone's last block, and with the 1000 classes behind that too; nothing
-        for another backbone.
+        for a network that is not of the release's kind.
     """
-    if config.backbone.type not in (efficientnet.NAME, efficientnet.DILATED):
+    if (config.backbone.type, config.decoder.type) != (efficientnet.NAME, 'nasfpn'):
         return {}
-    model_id = config.backbone.get().model_id
+    model_id = config.backbone.efficientnet.model_id
     width = table.head_filters(model_id)
     convolution = table.blocks(model_id)[-1].filters * width + 2 * width
     classifier = width * classification.IMAGENET_CLASSES + classification.IMAGENET_CLASSES

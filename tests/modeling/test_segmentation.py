@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from official.core import exp_factory
 
-from official_rethink import registry_imports  # noqa: F401
+from official_rethink import describe, registry_imports  # noqa: F401
 from official_rethink.common import errors
 from official_rethink.configs import efficientnet as table
 from official_rethink.configs import parse
@@ -205,6 +205,20 @@ def test_published_parameters_and_flops(model, published, without_classifier, ou
     assert round((whole - classifier) / 1e6, 2) == without_classifier
     assert round((whole - classifier - convolution) / 1e6, 2) == ours
     assert (flops + backbone_cost(model, 512)) / 1e9 == pytest.approx(billions, rel=0.05)
+
+
+def test_what_the_release_counts():
+    """B7's 67,526,549, and 640 x 2560 weights with 2 x 2560 of a batch norm, and 2560 x 1000 with 1000 biases."""
+    counted = segmentation.parameters_of_release(config(NASFPN, {}), 67_526_549)
+    assert counted == {'with_convolution': 67_526_549 + 1_643_520, 'with_classes': 67_526_549 + 1_643_520 + 2_561_000}
+    assert [f'{value / 1e6:.2f}' for value in counted.values()] == ['69.17', '71.73']
+    assert not segmentation.parameters_of_release(config(DEEPLAB, {}), 1)
+    assert not segmentation.parameters_of_release(config(NASFPN, SMALL_NASFPN), 1)
+    text = describe._model_text({
+        'input_size': [512, 512, 3], 'parameters': 67_526_549, 'parameters_total': 67_860_309,
+        'parameters_of_release': counted, 'flops': 59_354_711_040, 'flops_unit': 'multiply-adds',
+    })
+    assert '67.53M' in text and '69.17M' in text and '71.73M' in text and '59.4B' in text
 
 
 @pytest.mark.parametrize(('kind', 'trained'), [('group', True), ('frozen_batch', False)])
