@@ -21,7 +21,7 @@ from official_rethink.data import label_maps
 # Normalised images float32 [B, H, W, 3] to logits [B, h, w, K], in inference mode.
 Forward = Callable[[tf.Tensor], tf.Tensor]
 
-_BAND = 2**20  # pixels whose probabilities `maps` holds at once
+_BAND = 2**18  # pixels whose probabilities `maps` holds at once
 
 
 class View(NamedTuple):
@@ -214,7 +214,7 @@ def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Ten
     """The likeliest class of every pixel and its probability.
 
     Of equal classes the lower one is taken. One image after the other is worked on, and a large one in bands of
-    rows, so that the probabilities of no more than a million pixels are held.
+    rows, so that the probabilities of no more than a quarter of a million pixels are held.
 
     Args:
         found: as of `probabilities`.
@@ -239,14 +239,16 @@ def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Ten
 
         if static and rows == target[0]:
             return band(0)
-        bands = tf.map_fn(band, tf.range(0, target[0], rows), fn_output_signature=_pair(rows, target[1]))
+        starts = tf.range(0, target[0], rows)
+        bands = tf.map_fn(band, starts, fn_output_signature=_pair(rows, target[1]), parallel_iterations=1)
         classes, scores = (tf.reshape(values, [-1, target[1]])[: target[0]] for values in bands)
         return classes, scores
 
     static = all(isinstance(side, int) for side in target)
     rows = min(max(_BAND // target[1], 1), target[0]) if static else tf.clip_by_value(_BAND // target[1], 1, target[0])
     parts = [(view.logits, view.extent) for view in found]
-    return tf.map_fn(one, (parts, sizes), fn_output_signature=_pair(*target))
+    # A graph would work on ten images, and on ten bands of each, at once.
+    return tf.map_fn(one, (parts, sizes), fn_output_signature=_pair(*target), parallel_iterations=1)
 
 
 def _pair(*sides: int | tf.Tensor) -> tuple[tf.TensorSpec, tf.TensorSpec]:
