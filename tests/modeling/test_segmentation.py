@@ -230,3 +230,15 @@ def test_another_normalisation(kind, trained):
     factors = [variable for variable in model.trainable_variables if 'gamma' in variable.name]
     assert bool(factors) == trained
     assert model(images(32, 32), training=True)['logits'].shape == (2, 8, 8, 5)
+
+
+@pytest.mark.parametrize(('experiment', 'changes'), [(NASFPN, SMALL_NASFPN), (DEEPLAB, SMALL_DEEPLAB)])
+def test_half_precision_ends_in_whole_logits(experiment, changes):
+    tf.keras.mixed_precision.set_global_policy('mixed_bfloat16')
+    try:
+        model = segmentation.build(config(experiment, changes))
+        logits = model(tf.keras.Input([128, 128, 3]))['logits']
+    finally:
+        tf.keras.mixed_precision.set_global_policy('float32')
+    assert logits.dtype == tf.float32 and model.head._classifier.compute_dtype == 'bfloat16'
+    assert all(variable.dtype == tf.float32 for variable in model.variables)
