@@ -89,9 +89,10 @@ def _part(plan: Plan, run: ArmRun, out: str) -> Part:
 def _galleries(folder: str, kind: study_kinds.Kind) -> list[tuple[str, str]]:
     found = []
     drawn = 'the boxes the teacher drew' if kind.boxes else "the teacher's label maps"
+    ranked = 'confident' if kind.boxes else 'covered'
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'gallery*.png'))):
         rest = os.path.splitext(os.path.basename(path))[0].removeprefix('gallery').strip('_-')
-        sort = f': {rest.replace("_", " ")}' if rest else ': the most, least and median confident'
+        sort = f': {rest.replace("_", " ")}' if rest else f': the most, least and median {ranked}'
         found.append((embed(path), f'Unlabelled images with {drawn}{sort}.'))
     return found
 
