@@ -82,7 +82,8 @@ def _add_voc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--list', default='', help='train, val ... or the path of a list; several with commas')
     parser.add_argument('--exclude', default='', help='lists of images to leave out')
     parser.add_argument('--images', default='', help='folder of images (default: JPEGImages, or img)')
-    parser.add_argument('--masks', default='', help='folder of .png or .mat, several with commas (default: SegmentationClass, or cls)')
+    masks_help = 'folder of .png or .mat, several with commas (default: SegmentationClass, or cls)'
+    parser.add_argument('--masks', default='', help=masks_help)
     parser.add_argument('--classes', default='', help="text with a class a line, from id 1 on (default: VOC's 20)")
     parser.add_argument('--unlabelled', action='store_true', help='the images alone')
     _add_writing(parser, '')

@@ -21,7 +21,7 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
 """
 
 # Factories: name -> types and defaults.
-from official_rethink.configs import classification, detection, joint, segmentation, simclr  # noqa: F401
+from official_rethink.configs import classification, detection, joint, maskrcnn, segmentation, simclr  # noqa: F401
 from official_rethink.modeling import conversion
 
 # Backbones: EfficientNet as the original builds it, in the place of Model Garden's; ResNet and SpineNet beside them.
@@ -31,6 +31,7 @@ from official_rethink.modeling.backbones import efficientnet, resnet, resnext, s
 from official_rethink.tasks import classification as classification_task  # noqa: F401
 from official_rethink.tasks import detection as detection_task  # noqa: F401
 from official_rethink.tasks import joint_training, self_training  # noqa: F401
+from official_rethink.tasks import maskrcnn as maskrcnn_task  # noqa: F401
 from official_rethink.tasks import segmentation as segmentation_task  # noqa: F401
 from official_rethink.tasks import simclr as simclr_task  # noqa: F401
 

@@ -62,8 +62,8 @@ def drops(schedule: types.Schedule, batch_size: int, steps: int) -> list[int]:
     if at[0] <= 0:
         raise errors.UserError(
             f'trainer.schedule.base_drops_before_end is {list(schedule.base_drops_before_end)}, but the run is only '
-            f'{round(steps / scale):,} steps long at {schedule.base_batch_size} images a step; name smaller numbers, or '
-            '[] and shares of the length in trainer.schedule.stepwise_boundaries.'
+            f'{round(steps / scale):,} steps long at {schedule.base_batch_size} images a step; name smaller numbers, '
+            'or [] and shares of the length in trainer.schedule.stepwise_boundaries.'
         )
     return at
 

@@ -14,20 +14,42 @@ PADDING = -1
 
 
 def _pad(values: tf.Tensor, length: int) -> tf.Tensor:
-    """Cuts or pads the first axis to `length` with -1, and makes it static."""
+    """Cuts or pads the first axis to `length` with -1, masks with 0, and makes it static."""
     values = values[:length]
     padding = [[0, length - tf.shape(values)[0]]] + [[0, 0]] * (values.shape.rank - 1)
+    fill = 0 if values.dtype == tf.uint8 else PADDING
     return tf.ensure_shape(
-        tf.pad(values, padding, constant_values=PADDING), [length, *values.shape[1:].as_list()]
+        tf.pad(values, padding, constant_values=fill), [length, *values.shape[1:].as_list()]
     )
+
+
+def crop_masks(masks: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
+    """Cuts each mask to its box, so that it takes the same room however large the image is.
+
+    Args:
+        masks: uint8 [N, H, W], 1 on the object.
+        boxes: float32 [N, 4] y1 x1 y2 x2 in pixels.
+        size: side of the result.
+
+    Returns:
+        uint8 [N, size, size], from 0 to 255: the mask at the centres of as many cells of the box, bilinear.
+    """
+    last = tf.maximum(tf.cast(tf.shape(masks)[1:3], tf.float32) - 1.0, 1.0)
+    half = (boxes[:, 2:] - boxes[:, :2]) / (2.0 * size)
+    # The operation takes the centres of the first and of the last cell, as shares of the last pixel's index.
+    first, end = (boxes[:, :2] + half - 0.5) / last, (boxes[:, 2:] - half - 0.5) / last
+    places = tf.concat([first, end], axis=1)
+    taken = tf.image.crop_and_resize(masks[..., tf.newaxis], places, tf.range(tf.shape(masks)[0]), [size, size])
+    return tf.cast(taken[..., 0] * 255.0 + 0.5, tf.uint8)
 
 
 class DetectionParser:
     """Turns decoded records into training or evaluation examples of a fixed shape."""
 
-    def __init__(self, params: types.DataConfig, output_size: tuple[int, int]):
-        """Args: the data config; the network's input height and width in pixels."""
+    def __init__(self, params: types.DataConfig, output_size: tuple[int, int], mask_size: int = 0):
+        """Args: the data config; the network's input height and width in pixels; side of masks, 0 for none."""
         self._params = params
+        self._mask_size = mask_size
         self._output_size = output_size
         self._policy = policies.get_policy(params.augmentation.policy, **params.augmentation.overrides())
         self._score_threshold = (
@@ -36,7 +58,7 @@ class DetectionParser:
 
     def decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reads a serialized record."""
-        return decoder.RecordDecoder().decode(record)
+        return decoder.RecordDecoder(include_mask=self._mask_size > 0).decode(record)
 
     def kept(self, decoded: dict[str, tf.Tensor]) -> tf.Tensor:
         """Which objects train: not a crowd, and scored at or over the threshold; bool [N]."""
@@ -56,14 +78,18 @@ class DetectionParser:
             The image, uint8 [H, W, 3], and its labels: boxes float32 [M, 4] in pixels of the image,
             classes int32 [M] (both padded with -1), num_instances int32, image_info float32 [4, 2]
             as Model Garden's, num_candidates int32: objects in the record, num_kept int32: those that
-            `kept` keeps, and score_sum float32: the sum of their scores.
+            `kept` keeps, and score_sum float32: the sum of their scores. With masks also masks uint8 [M, S, S],
+            255 on the object, each over its own box.
         """
         keep = self.kept(decoded)
         boxes = tf.boolean_mask(decoded['groundtruth_boxes'], keep)
         classes = tf.boolean_mask(decoded['groundtruth_classes'], keep)
         scores = tf.boolean_mask(decoded['groundtruth_scores'], keep)
         boxes = box_ops.denormalize_boxes(boxes, tf.shape(decoded['image'])[:2])
-        augmented = pipeline.augment(decoded['image'], boxes, self._output_size, self._policy, seed)
+        masks = None
+        if self._mask_size:
+            masks = tf.cast(tf.boolean_mask(decoded['groundtruth_instance_masks'], keep) > 0.5, tf.uint8)
+        augmented = pipeline.augment(decoded['image'], boxes, self._output_size, self._policy, seed, masks)
         length = self._params.max_num_instances
         labels = {
             'boxes': _pad(augmented.boxes, length),
@@ -74,6 +100,9 @@ class DetectionParser:
             'score_sum': tf.reduce_sum(scores),
             'image_info': augmented.image_info,
         }
+        if self._mask_size:
+            cut = crop_masks(augmented.masks, augmented.boxes, self._mask_size)
+            labels['masks'] = _pad(cut, length)
         return augmented.image, labels
 
     def evaluate(self, decoded: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, Any]]:

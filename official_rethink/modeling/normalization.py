@@ -31,8 +31,8 @@ class GroupNormalization(tf.keras.layers.GroupNormalization):
 
     def build(self, input_shape: Any) -> None:
         """Chooses the number of groups and makes factors and offsets."""
-        channels = int(input_shape[self.axis])
-        self.groups = max(count for count in range(1, min(self.groups, channels) + 1) if channels % count == 0)
+        channels, most = int(input_shape[self.axis]), self.get_config()['groups']
+        self.groups = max(count for count in range(1, min(most, channels) + 1) if channels % count == 0)
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -79,7 +79,7 @@ def scope(config: Any, kind: str | None = None) -> Iterator[None]:
         config: a norm_activation; Model Garden's own changes nothing.
         kind: to take instead of the config's.
     """
-    kind = kind or getattr(config, 'normalization', configs.BATCH)
+    kind = str(kind or getattr(config, 'normalization', configs.BATCH))
     if kind == configs.BATCH:
         yield
         return

@@ -152,16 +152,8 @@ class DetectionTask(family.FamilyTask):
         outputs = model(
             self.preprocess(images), image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False
         )
-        scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
-        limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
-        boxes = tf.cast(outputs['detection_boxes'], tf.float32) / scale
-        return {
-            'boxes': tf.clip_by_value(boxes, 0.0, limit),
-            'scores': tf.cast(outputs['detection_scores'], tf.float32),
-            'classes': tf.cast(outputs['detection_classes'], tf.int32),
-            'num_detections': tf.cast(outputs['num_detections'], tf.int32),
-            'raw': {name: outputs[name] for name in ('cls_outputs', 'box_outputs')},
-        }
+        raw = {name: outputs[name] for name in ('cls_outputs', 'box_outputs')}
+        return {**in_original_pixels(outputs, image_info), 'raw': raw}
 
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Detects on a batch and computes its losses."""
@@ -197,14 +189,41 @@ class DetectionTask(family.FamilyTask):
                 truth_areas=truth['areas'][row][:kept],
                 truth_is_crowd=truth['is_crowds'][row][:kept],
                 **found,
+                **self._masks(batch, row, kept, found),
             )
             if self.detection_listener is not None:
                 self.detection_listener(image_id, found)
+
+    def _masks(self, batch: dict[str, Any], row: int, kept: int, found: dict[str, Any]) -> dict[str, Any]:
+        """The evaluator's arguments for masks, of a family that has them."""
+        del batch, row, kept, found
+        return {}
 
     def reduce_aggregated_logs(self, aggregated_logs: coco.CocoEvaluator, global_step: Any = None) -> dict[str, float]:
         """Computes the twelve COCO numbers (and AP per class, if asked for)."""
         del global_step
         return aggregated_logs.evaluate()
+
+
+def in_original_pixels(outputs: dict[str, tf.Tensor], image_info: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A model's final detections with boxes in pixels of the original images, clipped to them.
+
+    Args:
+        outputs: Model Garden's detection_boxes [B, N, 4] and so on.
+        image_info: float32 [B, 4, 2].
+
+    Returns:
+        boxes, scores, classes, num_detections; see `DetectionTask.predict`.
+    """
+    scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
+    limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
+    boxes = tf.cast(outputs['detection_boxes'], tf.float32) / scale
+    return {
+        'boxes': tf.clip_by_value(boxes, 0.0, limit),
+        'scores': tf.cast(outputs['detection_scores'], tf.float32),
+        'classes': tf.cast(outputs['detection_classes'], tf.int32),
+        'num_detections': tf.cast(outputs['num_detections'], tf.int32),
+    }
 
 
 def _local(values: Any, replica: int) -> Any:

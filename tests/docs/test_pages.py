@@ -137,21 +137,9 @@ def test_files_that_are_named_exist(page: str) -> None:
 
 def test_the_readme_lists_the_experiments() -> None:
     section = pages.text_of('README.md').split('## Experiments')[1].split('\n## ')[0]
-    assert re.findall(r'^\| `(\w+)` \|', section, re.MULTILINE) == [
-        'retinanet_efficientnet_coco',
-        'self_training_retinanet_efficientnet_coco',
-        'retinanet_spinenet_coco',
-        'self_training_retinanet_spinenet_coco',
-        'joint_retinanet_efficientnet_coco',
-        'self_training_joint_retinanet_efficientnet_coco',
-        'imagenet_efficientnet',
-        'self_training_imagenet_efficientnet',
-        'imagenet_resnet',
-        'self_training_imagenet_resnet',
-        'simclr_resnet_imagenet',
-        'simclr_efficientnet_imagenet',
-    ]
-    assert set(re.findall(r'^\| `(\w+)` \|', section, re.MULTILINE)) == set(parse.experiments())
+    listed = re.findall(r'^\| `(\w+)` \|', section, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(parse.experiments())
 
 
 def test_the_five_commands_are_five() -> None:

@@ -1,0 +1,71 @@
+"""Mask R-CNN and Faster R-CNN on Model Garden's, with one choice of normalisation and samples drawn from a seed."""
+
+from typing import Any
+
+import tensorflow as tf
+from official.vision.modeling import factory, maskrcnn_model
+from official.vision.modeling.backbones import factory as backbone_factory
+from official.vision.modeling.decoders import factory as decoder_factory
+
+from official_rethink.configs import maskrcnn as configs
+from official_rethink.configs import normalization as norm_configs
+from official_rethink.modeling import normalization, sampling
+
+
+class MaskRCNN(maskrcnn_model.MaskRCNNModel):
+    """Model Garden's; what it samples follows from what it sees, so that a run can be repeated."""
+
+    def __init__(self, **kwargs: Any):
+        """Args: Model Garden's."""
+        super().__init__(**kwargs)
+        for sampler in self.roi_sampler:
+            settings = sampler._sampler.get_config()
+            sampler._sampler = sampling.BoxSampler(settings['num_samples'], settings['foreground_fraction'])
+
+    @property
+    def checkpoint_items(self) -> dict[str, Any]:
+        """Modules by name; a cascade's heads are one module each."""
+        items = dict(super().checkpoint_items)
+        heads = items.pop('detection_head')
+        names = ['detection_head', *(f'detection_head_{number}' for number in range(1, len(heads)))]
+        return {**items, **dict(zip(names, heads, strict=True))}
+
+
+def build(
+    config: configs.MaskRCNN, regularizer: tf.keras.regularizers.Regularizer | None = None
+) -> tf.keras.Model:
+    """Builds the model with all its weights, which are random.
+
+    Args:
+        config: the model's.
+        regularizer: of kernels; normalisation and offsets have none.
+    """
+    specs = tf.keras.layers.InputSpec(shape=[None, *config.input_size])
+    norm = config.norm_activation
+    frozen = norm.normalization == norm_configs.FROZEN
+    with normalization.scope(norm):
+        backbone = backbone_factory.build_backbone(specs, config.backbone, norm, regularizer)
+    # Detectron's fine-tuning baseline has no normalisation but the backbone's.
+    elsewhere = norm_configs.NONE if frozen else None
+    with normalization.scope(norm, elsewhere):
+        decoder = decoder_factory.build_decoder(backbone.output_specs, config, regularizer)
+    # The factory calls the region proposal network, which so gets no normalisation, and no other head.
+    with normalization.scope(norm, norm_configs.NONE):
+        model = factory.build_maskrcnn(specs, config, regularizer, backbone, decoder)
+    model = MaskRCNN(**model.get_config())
+    with normalization.scope(norm, elsewhere):
+        _call(model, config)
+    if not config.fc_normalization:
+        _drop_fc_norms(model)
+    return model
+
+
+def _call(model: MaskRCNN, config: configs.MaskRCNN) -> None:
+    """Calls the model on nothing, which makes the heads' weights."""
+    model(tf.keras.Input(config.input_size), image_shape=tf.keras.Input([2]), training=False)
+
+
+def _drop_fc_norms(model: MaskRCNN) -> None:
+    """Takes the normalisation behind fully connected layers away, which Detectron does not have."""
+    for head in model.detection_head:
+        head._fc_norms = [normalization.NoNormalization() for _ in head._fc_norms]

@@ -1,0 +1,155 @@
+"""The supervised task of two-stage detection: Mask R-CNN, targets made in the step, COCO metrics of boxes and masks."""
+
+from typing import Any
+
+import tensorflow as tf
+from official.core import task_factory
+
+from official_rethink.configs import maskrcnn as configs
+from official_rethink.configs import types
+from official_rethink.dataloaders import detection as parsing
+from official_rethink.dataloaders import reader
+from official_rethink.evaluation import instance_masks
+from official_rethink.losses import maskrcnn as losses
+from official_rethink.modeling import anchor_targets, rpn_targets
+from official_rethink.modeling import maskrcnn as modeling
+from official_rethink.tasks import detection, train_step
+
+_DETECTIONS = 'detections'
+_LOSSES = ('rpn_score_loss', 'rpn_box_loss', 'frcnn_cls_loss', 'frcnn_box_loss')
+
+
+@task_factory.register_task_cls(configs.MaskRCNNTask)
+class MaskRCNNTask(detection.DetectionTask):
+    """Builds model, inputs, losses and metrics of a two-stage detector."""
+
+    def __init__(self, params: configs.MaskRCNNTask, logging_dir: str | None = None, name: str | None = None):
+        """Args: as Model Garden's task."""
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        masks = ('mask_loss',) if params.model.include_mask else ()
+        self.loss_names = ('model_loss', *_LOSSES, *masks)
+        self._measured_on = ''
+        self._truths: dict[str, instance_masks.Truth] = {}
+
+    def build_model(self) -> tf.keras.Model:
+        """Builds the model; every weight is random."""
+        decay = self.task_config.losses.l2_weight_decay
+        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
+        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        return modeling.build(self.task_config.model, regularizer)
+
+    def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
+        size = params.mask_crop_size if self.task_config.model.include_mask and params.is_training else 0
+        parser = parsing.DetectionParser(params, self.output_size, size)
+        return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
+
+    def build_inputs(
+        self, params: configs.DataConfig, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads batches; see `dataloaders/reader.py`."""
+        if not params.is_training:
+            self._measured_on = params.input_path
+        return self._read(params, self.task_config.seed, self.resume_step if params.is_training else 0, input_context)
+
+    def build_pseudo_inputs(
+        self, params: types.PseudoDataConfig, input_context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
+        """Reads pseudo-labelled batches."""
+        return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, self.resume_step, input_context)
+
+    def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> Any:
+        """Runs the model in training mode on uint8 images; regions are drawn near the labelled boxes."""
+        truth = {'gt_boxes': labels['boxes'], 'gt_classes': labels['classes']}
+        if self.task_config.model.include_mask:
+            truth['gt_masks'] = tf.cast(labels['masks'], tf.float32) / 255.0
+        outputs = model(
+            self.preprocess(features),
+            image_shape=labels['image_info'][:, 1, :],
+            anchor_boxes=self._anchors(tf.shape(features)[0]),
+            training=True,
+            **truth,
+        )
+        unused = ('backbone_features', 'decoder_features')
+        return {name: value for name, value in outputs.items() if name not in unused}
+
+    def _anchors(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        anchors = anchor_targets.multilevel_anchors(self.task_config.model)
+        return {level: tf.tile(boxes[tf.newaxis], [count, 1, 1, 1]) for level, boxes in anchors.items()}
+
+    def losses_of(self, outputs: Any, labels: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Returns the named losses of raw outputs against labels, without weight decay."""
+        params, matching = self.task_config.losses, self.task_config.matching
+        targets = rpn_targets.label_anchors(
+            anchor_targets.flatten_anchors(anchor_targets.multilevel_anchors(self.task_config.model)),
+            labels['boxes'],
+            matching.match_threshold,
+            matching.unmatched_threshold,
+            matching.num_samples,
+            matching.positive_fraction,
+        )
+        thresholds = self.task_config.model.roi_sampler.cascade_iou_thresholds
+        named = losses.rpn_losses(outputs, targets, params)
+        named |= losses.head_losses(outputs, params, 1 + len(thresholds or ()))
+        weights = (params.rpn_score_weight, params.rpn_box_weight, params.frcnn_class_weight, params.frcnn_box_weight)
+        total = tf.add_n([weight * named[name] for weight, name in zip(weights, _LOSSES, strict=True)])
+        if self.task_config.model.include_mask:
+            named['mask_loss'] = losses.mask_loss(outputs)
+            total += params.mask_weight * named['mask_loss']
+        return {**named, 'model_loss': params.loss_weight * total}
+
+    def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Returns the step's losses without weight decay, and how many instances it saw."""
+        named = self.losses_of(self.forward(features, model, labels), labels)
+        return {**named, 'instances': self.instances(labels)}
+
+    def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
+        """In training running means of the losses and the sum of instances seen."""
+        if not training:
+            return []
+        metrics = [tf.keras.metrics.Mean(name, dtype=tf.float32) for name in ('total_loss', *self.loss_names)]
+        return [*metrics, tf.keras.metrics.Sum('instances', dtype=tf.float32)]
+
+    def predict(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Detects on a batch.
+
+        Args:
+            images: uint8 [B, H, W, 3], resized and padded as in evaluation.
+            image_info: float32 [B, 4, 2], as Model Garden's.
+            model: in inference mode.
+
+        Returns:
+            As a one-stage detector's; with masks also masks float32 [B, N, S, S], probabilities over the boxes.
+        """
+        outputs = model(
+            self.preprocess(images),
+            image_shape=image_info[:, 1, :],
+            anchor_boxes=self._anchors(tf.shape(images)[0]),
+            training=False,
+        )
+        found = detection.in_original_pixels(outputs, image_info)
+        if self.task_config.model.include_mask:
+            found['masks'] = tf.cast(outputs['detection_masks'], tf.float32)
+        return found
+
+    def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
+        """Detects on a batch; without regions drawn near the truth there is no loss."""
+        del metrics
+        images, labels = inputs
+        found = self.predict(images, labels['image_info'], model)
+        return {_DETECTIONS: {**found, 'truth': labels['groundtruths']}}
+
+    def _masks(self, batch: dict[str, Any], row: int, kept: int, found: dict[str, Any]) -> dict[str, Any]:
+        if not self.task_config.model.include_mask:
+            return {}
+        if self._measured_on not in self._truths:
+            self._truths[self._measured_on] = instance_masks.Truth(self._measured_on)
+        codes, truth = self._truths[self._measured_on], batch['truth']
+        height, width = int(truth['height'][row]), int(truth['width'][row])
+        pasted = instance_masks.paste(batch['masks'][row][: len(found['scores'])], found['boxes'], height, width)
+        return {'truth_masks_rle': codes.of(int(truth['source_id'][row]))[:kept], 'masks_rle': pasted}
+
+    def train_step(
+        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs one supervised step."""
+        return train_step.run(self, inputs, model, optimizer, metrics)
