@@ -109,13 +109,18 @@ class ClassificationTask(family.FamilyTask):
 
     def predict(self, images: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
         """Class probabilities of uint8 [B, H, W, 3], cropped as in evaluation: float32 [B, K], class 1 first."""
-        return tf.nn.softmax(tf.cast(model(self.preprocess(images), training=False), tf.float32))
+        return tf.nn.softmax(self._logits(images, model))
+
+    def _logits(self, images: tf.Tensor, model: tf.keras.Model) -> tf.Tensor:
+        return family.at_least_one(
+            lambda images: tf.cast(model(self.preprocess(images), training=False), tf.float32), images
+        )
 
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Counts a batch: examples, hits, and the sum of their cross entropies with unsmoothed labels."""
         del metrics
         images, labels = inputs
-        logits = tf.cast(model(self.preprocess(images), training=False), tf.float32)
+        logits = self._logits(images, model)
         label = labels['label']
         targets = losses.smoothed(label, self.task_config.model.num_classes, 0.0)
 

@@ -145,15 +145,20 @@ class DetectionTask(family.FamilyTask):
             boxes float32 [B, N, 4] in pixels of the original images, clipped to them; scores float32
             [B, N]; classes int32 [B, N]; num_detections int32 [B]; and the raw outputs.
         """
-        anchors = {
-            level: tf.tile(boxes[tf.newaxis], [tf.shape(images)[0], 1, 1, 1])
-            for level, boxes in anchor_targets.multilevel_anchors(self.task_config.model).items()
-        }
-        outputs = model(
-            self.preprocess(images), image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False
-        )
+
+        def detect(images: tf.Tensor, image_info: tf.Tensor) -> Any:
+            anchors = self._anchors(tf.shape(images)[0])
+            images = self.preprocess(images)
+            return model(images, image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False)
+
+        outputs = family.at_least_one(detect, images, image_info)
         raw = {name: outputs[name] for name in ('cls_outputs', 'box_outputs')}
         return {**in_original_pixels(outputs, image_info), 'raw': raw}
+
+    def _anchors(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The model's anchors for `count` images."""
+        anchors = anchor_targets.multilevel_anchors(self.task_config.model)
+        return {level: tf.tile(boxes[tf.newaxis], [count, 1, 1, 1]) for level, boxes in anchors.items()}
 
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Detects on a batch and computes its losses."""

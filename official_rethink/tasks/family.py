@@ -1,5 +1,6 @@
 """What the tasks of all families share: where a run stands, how it starts, the size and scale of its images."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -21,6 +22,27 @@ class PseudoPresence(NamedTuple):
 
     statistic: str
     label: str
+
+
+def at_least_one(function: Callable[..., Any], *values: tf.Tensor) -> Any:
+    """Calls a function of batches; of a batch without an image with one of ones, which is cut off the results.
+
+    The end of a data set may leave a replica of an evaluation without an image, and TensorFlow's batch norm fails
+    there on a CPU.
+
+    Args:
+        function: takes tensors [B, ...] and returns a structure of such.
+        values: its arguments.
+    """
+    if values[0].shape[0] or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return function(*values)
+    count = tf.shape(values[0])[0]
+    missing = tf.maximum(1 - count, 0)
+
+    def filled(value: tf.Tensor) -> tf.Tensor:
+        return tf.concat([value, tf.ones([missing, *value.shape[1:]], value.dtype)], axis=0)
+
+    return tf.nest.map_structure(lambda value: value[:count], function(*map(filled, values)))
 
 
 class FamilyTask(base_task.Task):

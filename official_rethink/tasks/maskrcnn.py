@@ -13,7 +13,7 @@ from official_rethink.evaluation import instance_masks
 from official_rethink.losses import maskrcnn as losses
 from official_rethink.modeling import anchor_targets, rpn_targets
 from official_rethink.modeling import maskrcnn as modeling
-from official_rethink.tasks import detection, train_step
+from official_rethink.tasks import detection, family, train_step
 
 _DETECTIONS = 'detections'
 _LOSSES = ('rpn_score_loss', 'rpn_box_loss', 'frcnn_cls_loss', 'frcnn_box_loss')
@@ -72,10 +72,6 @@ class MaskRCNNTask(detection.DetectionTask):
         unused = ('backbone_features', 'decoder_features')
         return {name: value for name, value in outputs.items() if name not in unused}
 
-    def _anchors(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        anchors = anchor_targets.multilevel_anchors(self.task_config.model)
-        return {level: tf.tile(boxes[tf.newaxis], [count, 1, 1, 1]) for level, boxes in anchors.items()}
-
     def losses_of(self, outputs: Any, labels: dict[str, Any]) -> dict[str, tf.Tensor]:
         """Returns the named losses of raw outputs against labels, without weight decay."""
         params, matching = self.task_config.losses, self.task_config.matching
@@ -120,12 +116,14 @@ class MaskRCNNTask(detection.DetectionTask):
         Returns:
             As a one-stage detector's; with masks also masks float32 [B, N, S, S], probabilities over the boxes.
         """
-        outputs = model(
-            self.preprocess(images),
-            image_shape=image_info[:, 1, :],
-            anchor_boxes=self._anchors(tf.shape(images)[0]),
-            training=False,
-        )
+
+        def detect(images: tf.Tensor, image_info: tf.Tensor) -> Any:
+            anchors = self._anchors(tf.shape(images)[0])
+            images = self.preprocess(images)
+            outputs = model(images, image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False)
+            return {name: value for name, value in outputs.items() if 'detection' in name}
+
+        outputs = family.at_least_one(detect, images, image_info)
         found = detection.in_original_pixels(outputs, image_info)
         if self.task_config.model.include_mask:
             found['masks'] = tf.cast(outputs['detection_masks'], tf.float32)

@@ -127,7 +127,7 @@ class SegmentationTask(family.FamilyTask):
         inference, size = self.task_config.inference, self.output_size
         normalised = tf.ensure_shape(self.preprocess(images), [None, *size, 3])
         return dense_inference.views(
-            lambda inputs: _logits(model(inputs, training=False)),
+            lambda inputs: _answers(model, inputs),
             normalised,
             dense_inference.content_size(image_info, size),
             inference.scales if scales is None else scales,
@@ -181,7 +181,7 @@ class SegmentationTask(family.FamilyTask):
         images, labels = inputs
         truth, number = labels['groundtruths'], self.task_config.model.num_classes
         image_info, size = labels['image_info'], self.output_size
-        logits = _logits(model(self.preprocess(images), training=False))
+        logits = _answers(model, self.preprocess(images))
         loss, pixels = losses.summed(logits, labels['label_map'], self.task_config.losses)
         found = self.dense_views(images, image_info, model, plain=logits)
         content = dense_inference.content_size(image_info, size)
@@ -231,6 +231,11 @@ class SegmentationTask(family.FamilyTask):
         loss = float(counted['loss']) / max(int(counted['pixels']), 1)
         ahead = {'mIoU': result.pop('mIoU'), 'mIoU_resized': resized}
         return {**ahead, **result, 'cls_loss': loss, 'model_loss': self.task_config.losses.loss_weight * loss}
+
+
+def _answers(model: tf.keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Logits of normalised images, of which there may be none."""
+    return family.at_least_one(lambda images: _logits(model(images, training=False)), images)
 
 
 def _logits(outputs: dict[str, tf.Tensor]) -> tf.Tensor:

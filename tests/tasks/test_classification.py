@@ -75,7 +75,7 @@ def test_student_loss_by_hand():
     task = self_training.SelfTrainingClassificationTask(params)
     task._balance = balance.LossBalance(params.balance)
     logits = tf.constant([[math.log(2), 0.0, 0.0]] * 3)
-    task.base.forward = lambda features, model: logits
+    task.base.forward = lambda features, model, labels: logits
     labels = {
         'targets': tf.constant([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]),
         'label': tf.constant([1, 1, 3]),
@@ -94,7 +94,7 @@ def test_student_loss_balanced_by_hand():
     params = _params(configs.SelfTrainingClassificationTask)
     task = self_training.SelfTrainingClassificationTask(params)
     task._balance = balance.LossBalance(params.balance)
-    task.base.forward = lambda features, model: tf.constant([[math.log(2), 0.0, 0.0]] * 2)
+    task.base.forward = lambda features, model, labels: tf.constant([[math.log(2), 0.0, 0.0]] * 2)
     labels = {
         'targets': tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
         'label': tf.constant([1, 2]),
