@@ -31,11 +31,14 @@ class View(NamedTuple):
         logits: float32 [B, h, w, K].
         extent: float32 [B, 2], how many rows and columns of the logits lie under each image; may be fractions.
         mirrored: whether the images were mirrored left to right.
+        corners: a logit speaks for the first pixel of its cell and not for the centre, as in the self-training
+            release, whose checkpoints were trained so.
     """
 
     logits: tf.Tensor
     extent: tf.Tensor
     mirrored: bool
+    corners: bool = False
 
 
 def check_scales(scales: Sequence[float], where: str) -> None:
@@ -74,6 +77,7 @@ def views(
     flip: bool = False,
     multiple: int = 1,
     plain: tf.Tensor | None = None,
+    corners: bool = False,
 ) -> list[View]:
     """Runs the network at every scale, and mirrored if asked for.
 
@@ -86,6 +90,7 @@ def views(
         flip: also of the mirrored image, at every scale.
         multiple: what the sides of the network's input have to be multiples of.
         plain: the logits of `images` themselves where they are known, for the scale 1.0.
+        corners: see `View`.
 
     Returns:
         A view for each scale, and one more if mirrored.
@@ -104,7 +109,7 @@ def views(
                 size, logits = _size(inputs), forward(inputs)
             grid = tf.cast(tf.shape(logits)[1:3], tf.float32)
             extent = shown * grid / tf.constant(size, tf.float32)
-            found.append(View(tf.cast(logits, tf.float32), extent, mirrored))
+            found.append(View(tf.cast(logits, tf.float32), extent, mirrored, corners))
     return found
 
 
@@ -137,6 +142,7 @@ def _matrix(
     count: int | tf.Tensor,
     mirrored: bool,
     first: int | tf.Tensor = 0,
+    corners: bool = False,
 ) -> tf.Tensor:
     """The weights that stretch the first `extent` of `cells` places over `size` of `count` places.
 
@@ -150,14 +156,16 @@ def _matrix(
         count: places of the result.
         mirrored: the source is mirrored.
         first: place of the result that comes first.
+        corners: place i of the result lies at i extent / size instead, as TensorFlow 1's `resize_bilinear`.
 
     Returns:
         float32 [B, count, cells].
     """
     extent, size = extent[:, tf.newaxis], size[:, tf.newaxis]
-    place = (tf.cast(tf.range(count) + first, tf.float32) + 0.5) * extent / size - 0.5
+    place = tf.cast(tf.range(count) + first, tf.float32)
     if mirrored:
-        place = extent - 1.0 - place
+        place = size - 1.0 - place
+    place = place * extent / size if corners else (place + 0.5) * extent / size - 0.5
     place = tf.clip_by_value(place, 0.0, tf.math.ceil(extent) - 1.0)
     distance = tf.abs(place[:, :, tf.newaxis] - tf.cast(tf.range(cells), tf.float32))
     return tf.maximum(1.0 - distance, 0.0)
@@ -184,7 +192,15 @@ def resized_logits(
     """
     cells = [view.logits.shape[axis] or tf.shape(view.logits)[axis] for axis in (1, 2)]
     rows, columns = (
-        _matrix(view.extent[:, axis], cells[axis], sizes[:, axis], target[axis], view.mirrored and axis == 1, first)
+        _matrix(
+            view.extent[:, axis],
+            cells[axis],
+            sizes[:, axis],
+            target[axis],
+            view.mirrored and axis == 1,
+            first,
+            view.corners,
+        )
         for axis, first in enumerate((first_row, 0))
     )
     return _product(rows, columns, view.logits)
@@ -230,7 +246,7 @@ def maps(found: Sequence[View], sizes: tf.Tensor, target: Sequence[int] | tf.Ten
     def one(values: tuple[list[tuple[tf.Tensor, tf.Tensor]], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         parts, size = values
         single = [
-            View(logits[tf.newaxis], extent[tf.newaxis], view.mirrored)
+            view._replace(logits=logits[tf.newaxis], extent=extent[tf.newaxis])
             for (logits, extent), view in zip(parts, found, strict=True)
         ]
 

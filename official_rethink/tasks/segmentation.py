@@ -134,6 +134,7 @@ class SegmentationTask(family.FamilyTask):
             inference.flip if flip is None else flip,
             modeling.multiple_of(self.task_config.model),
             plain,
+            corners=self.task_config.model.pyramid_resampling == 'corners',
         )
 
     def predict(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:

@@ -44,6 +44,19 @@ def test_resizing_is_tf_image_resize_of_the_part_under_the_image(target):
         np.testing.assert_allclose(mirrored[row, :height, :width], expected[row][:, ::-1], atol=2e-5)
 
 
+@pytest.mark.parametrize('size', [(30, 41), (64, 48)])
+def test_corners_are_tensorflow_1s_bilinear_resizing(size):
+    """The release's: output pixel i shows place i * cells / pixels; mirrored, that of the mirrored image."""
+    logits = _noise(1, 16, 12, K)
+    expected = tf.compat.v1.image.resize_bilinear(logits, size, align_corners=False, half_pixel_centers=False)
+    images, content = tf.zeros([1, 64, 48, 3]), tf.constant([[64.0, 48.0]])
+    view = dense_inference.views(lambda _: logits, images, content, corners=True)[0]
+    found = dense_inference.resized_logits(view, tf.constant([size], tf.float32), size)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    mirrored = dense_inference.resized_logits(view._replace(mirrored=True), tf.constant([size], tf.float32), size)
+    np.testing.assert_allclose(mirrored, expected[:, :, ::-1], atol=2e-5)
+
+
 def test_a_fraction_of_a_cell_by_hand():
     """6 of 12 pixels at stride 4 are 1.5 cells: 3 pixels lie at 0.25 - 0.5, 0.75 - 0.5, 1.25 - 0.5 cells."""
     logits = tf.constant([8.0, 16.0, 1e6])[tf.newaxis, tf.newaxis, :, tf.newaxis]
