@@ -158,8 +158,10 @@ def _model_report(params: Any) -> dict[str, Any]:
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # Model Garden warns of SpineNet's unused level 2
     try:
-        model = task_factory.get_task(params.task).build_model()
-        cost = accounting.count(model, params.task.model.input_size)
+        task = task_factory.get_task(params.task)
+        model = task.build_model()
+        forward = task.counted(model) if hasattr(task, 'counted') else None
+        cost = accounting.count(model, params.task.model.input_size, forward)
     finally:
         logging.set_verbosity(before)
     return {

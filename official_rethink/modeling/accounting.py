@@ -7,7 +7,8 @@ a multiplication and an addition as two give about twice the number.
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,17 +30,19 @@ class Cost:
     flops: int
 
 
-def count(model: tf.keras.Model, input_size: Sequence[int]) -> Cost:
+def count(
+    model: tf.keras.Model, input_size: Sequence[int], forward: Callable[[tf.Tensor], Any] | None = None
+) -> Cost:
     """Counts a model that takes images and, in training, gives out raw predictions.
 
     Args:
         model: built or not; tracing builds what is missing, such as a head.
         input_size: height, width, channels.
+        forward: the forward pass to count, of one image [1, H, W, C]; None for the model in training mode, in which a
+            one-stage detector gives out raw predictions, so anchors and suppression stay out.
     """
-    # In training mode a detector gives out raw predictions, so anchors and suppression stay out.
-    traced = tf.function(lambda images: model(images, training=True)).get_concrete_function(
-        tf.TensorSpec([1, *input_size], tf.float32)
-    )
+    forward = forward or (lambda images: model(images, training=True))
+    traced = tf.function(forward).get_concrete_function(tf.TensorSpec([1, *input_size], tf.float32))
     return Cost(
         parameters=_size(model.trainable_variables),
         parameters_total=_size(model.variables),

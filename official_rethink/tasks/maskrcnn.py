@@ -1,5 +1,6 @@
 """The supervised task of two-stage detection: Mask R-CNN, targets made in the step, COCO metrics of boxes and masks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -128,6 +129,11 @@ class MaskRCNNTask(detection.DetectionTask):
         if self.task_config.model.include_mask:
             found['masks'] = tf.cast(outputs['detection_masks'], tf.float32)
         return found
+
+    def counted(self, model: tf.keras.Model) -> Callable[[tf.Tensor], Any]:
+        """The forward pass whose operations `describe` counts: inference, with all its regions and masks."""
+        size = tf.constant([self.output_size], tf.float32)
+        return lambda images: model(images, image_shape=size, anchor_boxes=self._anchors(1), training=False)
 
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Detects on a batch; without regions drawn near the truth there is no loss."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from official_rethink.common import errors
 from official_rethink.configs import parse
+from official_rethink.modeling import accounting
 from tests import devices
 from tests.tasks import small
 from tests.tasks import small_maskrcnn as tiny
@@ -135,3 +136,12 @@ def test_an_image_is_detected_alike_in_any_batch():
 def test_bad_models_are_named(override, words):
     with pytest.raises(errors.UserError, match=words):
         parse.load('maskrcnn_resnetfpn_gn_coco', (), f'task.model.{override}')
+
+
+def test_describe_counts_every_region():
+    """The box head's first convolution alone, on 30 regions of 7 x 7: 3 x 3 from 16 to 16 channels."""
+    task, model = _build(model={'include_mask': False})
+    whole = accounting.count(model, [tiny.SIZE, tiny.SIZE, 3], task.counted(model)).flops
+    task, model = _build(model={'include_mask': False, 'detection_head': {'num_convs': 2}})
+    more = accounting.count(model, [tiny.SIZE, tiny.SIZE, 3], task.counted(model)).flops
+    assert more - whole == 30 * 7 * 7 * 3 * 3 * 16 * 16
