@@ -69,6 +69,17 @@ class NoNormalization(tf.keras.layers.Layer):
         return tf.identity(inputs)
 
 
+def arguments(norm_activation: Any, regularizer: tf.keras.regularizers.Regularizer | None) -> dict[str, Any]:
+    """What Model Garden's networks, decoders and heads take of a norm_activation, and of kernels' regularizer."""
+    return {
+        'activation': norm_activation.activation,
+        'use_sync_bn': norm_activation.use_sync_bn,
+        'norm_momentum': norm_activation.norm_momentum,
+        'norm_epsilon': norm_activation.norm_epsilon,
+        'kernel_regularizer': regularizer,
+    }
+
+
 @contextlib.contextmanager
 def scope(config: Any, kind: str | None = None) -> Iterator[None]:
     """Within it, a batch norm that is made is what the config names.

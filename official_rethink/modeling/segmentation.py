@@ -148,11 +148,7 @@ def _decoder(
         num_filters=config.decoder.nasfpn.num_filters,
         num_repeats=config.decoder.nasfpn.num_repeats,
         use_separable_conv=config.decoder.nasfpn.use_separable_conv,
-        activation=norm.activation,
-        use_sync_bn=norm.use_sync_bn,
-        norm_momentum=norm.norm_momentum,
-        norm_epsilon=norm.norm_epsilon,
-        kernel_regularizer=regularizer,
+        **normalization.arguments(norm, regularizer),
     )
 
 
@@ -171,11 +167,7 @@ def _head(
         feature_fusion=head.feature_fusion,
         low_level=head.low_level,
         low_level_num_filters=head.low_level_num_filters,
-        activation=norm.activation,
-        use_sync_bn=norm.use_sync_bn,
-        norm_momentum=norm.norm_momentum,
-        norm_epsilon=norm.norm_epsilon,
-        kernel_regularizer=regularizer,
+        **normalization.arguments(norm, regularizer),
     )
 
 

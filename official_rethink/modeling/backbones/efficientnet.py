@@ -15,6 +15,7 @@ from official.vision.modeling.backbones import factory
 
 from official_rethink.common import errors
 from official_rethink.configs import efficientnet as table
+from official_rethink.modeling import normalization
 from official_rethink.modeling.backbones import efficientnet_layers
 from official_rethink.modeling.checkpoints import layout
 
@@ -218,12 +219,8 @@ def _built(
         input_specs=input_specs,
         se_ratio=config.se_ratio,
         stochastic_depth_drop_rate=config.stochastic_depth_drop_rate,
-        activation=norm.activation,
-        use_sync_bn=norm.use_sync_bn,
-        norm_momentum=norm.norm_momentum,
-        norm_epsilon=norm.norm_epsilon,
-        kernel_regularizer=regularizer,
         output_stride=output_stride,
+        **normalization.arguments(norm, regularizer),
     )
 
 

@@ -14,6 +14,7 @@ from official.vision.modeling.backbones import resnet as model_garden
 from official.vision.modeling.layers import nn_blocks
 
 from official_rethink.common import errors
+from official_rethink.modeling import normalization
 from official_rethink.modeling.backbones import padding
 from official_rethink.modeling.checkpoints import layout
 
@@ -168,10 +169,6 @@ def build_resnet(
         depth_multiplier=config.depth_multiplier,
         init_stochastic_depth_rate=config.stochastic_depth_drop_rate,
         scale_stem=config.scale_stem,
-        activation=norm_activation_config.activation,
-        use_sync_bn=norm_activation_config.use_sync_bn,
-        norm_momentum=norm_activation_config.norm_momentum,
-        norm_epsilon=norm_activation_config.norm_epsilon,
-        kernel_regularizer=l2_regularizer,
         bn_trainable=config.bn_trainable,
+        **normalization.arguments(norm_activation_config, l2_regularizer),
     )

@@ -8,6 +8,7 @@ from official.modeling import hyperparams
 from official.vision.modeling.backbones import factory
 from official.vision.modeling.layers import nn_blocks
 
+from official_rethink.modeling import normalization
 from official_rethink.modeling.backbones import padding, resnet
 
 NAME = 'resnext'
@@ -73,10 +74,6 @@ def build_resnext(
         model_id=config.model_id,
         input_specs=input_specs,
         init_stochastic_depth_rate=config.stochastic_depth_drop_rate,
-        activation=norm_activation_config.activation,
-        use_sync_bn=norm_activation_config.use_sync_bn,
-        norm_momentum=norm_activation_config.norm_momentum,
-        norm_epsilon=norm_activation_config.norm_epsilon,
-        kernel_regularizer=l2_regularizer,
         bn_trainable=config.bn_trainable,
+        **normalization.arguments(norm_activation_config, l2_regularizer),
     )

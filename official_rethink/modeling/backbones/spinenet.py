@@ -16,6 +16,7 @@ from official.vision.modeling.backbones import spinenet as model_garden
 from official.vision.ops import spatial_transform_ops
 
 from official_rethink.configs import published
+from official_rethink.modeling import normalization
 from official_rethink.modeling.backbones import padding
 
 layers = tf.keras.layers
@@ -123,10 +124,6 @@ def build_spinenet(
         min_level=config.min_level,
         max_level=config.max_level,
         init_stochastic_depth_rate=config.stochastic_depth_drop_rate,
-        kernel_regularizer=l2_regularizer,
-        activation=norm_activation_config.activation,
-        use_sync_bn=norm_activation_config.use_sync_bn,
-        norm_momentum=norm_activation_config.norm_momentum,
-        norm_epsilon=norm_activation_config.norm_epsilon,
+        **normalization.arguments(norm_activation_config, l2_regularizer),
         **model_garden.SCALING_MAP[published.RELEASE_SPINENETS[config.model_id]],
     )
