@@ -127,7 +127,8 @@ def _resnet_fpn(normalized_by: str) -> cfg.ExperimentConfig:
     task = MaskRCNNTask()
     task.model = MaskRCNN(
         num_classes=91,
-        # Shorter side 800, longer at most 1333 [P, D1], padded to what level 6 divides.
+        # The paper scales the shorter side to 800 and the longer to at most 1333 [P, D1]; here an image is scaled to
+        # fit this square, so most are read larger.
         input_size=[1344, 1344, 3],
         include_mask=True,
         anchor=maskrcnn.Anchor(num_scales=1, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=8.0),
