@@ -1,4 +1,4 @@
-"""Steps 2 and 4, teacher and student: train or evaluate an experiment with Model Garden's train library.
+r"""Steps 2 and 4, teacher and student: train or evaluate an experiment with Model Garden's train library.
 
 Example:
     python -m official_rethink.train --experiment=retinanet_efficientnet_coco \
@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from official_rethink.common import entry_point, errors
+
+_SHOWN = (
+    *('experiment', 'config_file', 'params_override', 'mode', 'model_dir'),
+    *('checkpoint', 'eval_output', 'tpu'),
+)
 
 
 def _parse_flags(argv: Sequence[str]) -> Any:
@@ -27,7 +32,10 @@ def _parse_flags(argv: Sequence[str]) -> Any:
         )
     if {'--help', '-h', '-help'} & set(argv):
         print(__doc__)
-        print(flags.FLAGS.main_module_help() or flags.FLAGS.get_help())
+        # Model Garden's train library defines most of them, so `main_module_help` would leave them out.
+        for name in _SHOWN:
+            flag = flags.FLAGS[name]
+            print(f'  --{name}: {flag.help}')
         return None
     try:
         rest = flags.FLAGS(['train', *argv])

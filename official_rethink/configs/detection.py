@@ -80,7 +80,10 @@ class SelfTrainingDetectionTask(DetectionTask):
     balance: types.LossBalance = dataclasses.field(default_factory=types.LossBalance)
 
 
-families.register(DetectionTask, families.Family(validation_model.check, validation_model.best_metrics))
+families.register(
+    DetectionTask,
+    families.Family(validation_model.check, validation_model.best_metrics, check_files=validation_model.check_files),
+)
 
 
 def _trainer(schedule: types.Schedule, clip_norm: float | None = None) -> types.TrainerConfig:

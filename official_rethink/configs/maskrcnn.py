@@ -94,7 +94,12 @@ class MaskRCNNTask(cfg.TaskConfig):
     export_config: retinanet.ExportConfig = dataclasses.field(default_factory=retinanet.ExportConfig)
 
 
-families.register(MaskRCNNTask, families.Family(validation_maskrcnn.check, validation_maskrcnn.best_metrics))
+families.register(
+    MaskRCNNTask,
+    families.Family(
+        validation_maskrcnn.check, validation_maskrcnn.best_metrics, check_files=validation_maskrcnn.check_files
+    ),
+)
 
 
 def _trainer() -> types.TrainerConfig:

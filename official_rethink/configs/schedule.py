@@ -8,6 +8,8 @@ from official_rethink.configs import types
 
 # A host loop of this many steps keeps summaries and checkpoints aligned and the terminal alive.
 _MAX_LOOP = 100
+# The warm-up of a run that is not as long as its warm-up: the length over this.
+_SHORT_RUN_WARMUP = 10
 
 
 def train_steps(schedule: types.Schedule, batch_size: int) -> int:
@@ -96,7 +98,7 @@ def resolve(params: Any) -> None:
     trainer.checkpoint_interval = trainer.checkpoint_interval or interval
     if trainer.optimizer_config.learning_rate.type is None:
         trainer.optimizer_config.learning_rate.override(_learning_rate_config(schedule, batch_size, steps))
-        warmup = round(schedule.base_warmup_steps * schedule.base_batch_size / batch_size)
+        warmup = _warmup(schedule, batch_size, steps)
         if warmup and trainer.optimizer_config.warmup.type is None:
             trainer.optimizer_config.warmup.override(
                 {
@@ -109,16 +111,31 @@ def resolve(params: Any) -> None:
             )
 
 
+def _asked_warmup(schedule: types.Schedule, batch_size: int) -> int:
+    return round(schedule.base_warmup_steps * schedule.base_batch_size / batch_size)
+
+
+def _warmup(schedule: types.Schedule, batch_size: int, steps: int) -> int:
+    """Steps of warm-up; a tenth of a run that would be over before it.
+
+    Model Garden's warm-up rises to the rate that its end would have, which a cosine has taken to nothing there: such
+    a run would train at next to no rate from its first step to its last.
+    """
+    asked = _asked_warmup(schedule, batch_size)
+    return asked if asked < steps else steps // _SHORT_RUN_WARMUP
+
+
 def remarks(params: Any) -> list[str]:
-    """What is allowed but rarely meant in a resolved schedule, one sentence each, for whoever starts a run."""
-    trainer = params.trainer
-    kind = trainer.optimizer_config.warmup.type
-    warmup = getattr(trainer.optimizer_config.warmup.get(), 'warmup_steps', 0) if kind else 0
-    if not warmup or warmup < trainer.train_steps:
+    """What was done otherwise than the schedule says, one sentence each, for whoever starts a run."""
+    trainer, batch_size = params.trainer, params.task.train_data.global_batch_size
+    asked, steps = _asked_warmup(trainer.schedule, batch_size), trainer.train_steps
+    warmup = trainer.optimizer_config.warmup
+    taken = warmup.linear.warmup_steps if warmup.type == 'linear' else 0
+    if not asked or asked < steps or taken != steps // _SHORT_RUN_WARMUP:
         return []
     return [
-        f'the learning rate warms up for {warmup:,} steps, but the run is {trainer.train_steps:,} steps long and ends '
-        'before it gets there; trainer.schedule.base_warmup_steps sets the warm-up.'
+        f'the warm-up of {asked:,} steps is cut to {taken:,}, a tenth of the run, which is only {steps:,} steps long; '
+        'trainer.schedule.base_warmup_steps sets another.'
     ]
 
 

@@ -36,6 +36,7 @@ def best_metrics(task: Any) -> dict[str, str]:
 
 def check_files(rules: checks.Rules) -> None:
     """Checks that the images to classify are there, carry classes, and no more of them than the head has."""
+    validation_model.check_files(rules)
     task = rules.config.task
     for part in (TRAIN, VALIDATION):
         if part == VALIDATION and not task.classification_validation_data.input_path:

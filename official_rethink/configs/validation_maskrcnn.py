@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from official_rethink.configs import checks, families, metrics, validation_model
+from official_rethink.common import errors
+from official_rethink.configs import checks, families, metrics, validation_data, validation_model
+from official_rethink.data import shards
 
 _MODEL = 'task.model.'
 _MODULES = ('backbone', 'decoder', 'rpn_head', 'detection_head')
@@ -29,6 +31,26 @@ def check(rules: checks.Rules) -> None:
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [*_MODULES, *(f'detection_head_{number + 1}' for number in range(stages))]
     validation_model.check_restored_modules(rules, [*modules, *(['mask_head'] if model.include_mask else [])])
+
+
+def check_files(rules: checks.Rules) -> None:
+    """Checks that what is read has boxes, and masks where they are learnt.
+
+    Raises:
+        UserError: a set without boxes, or whose objects have no masks.
+    """
+    validation_model.check_files(rules)
+    if not rules.config.task.model.include_mask:
+        return
+    for part in validation_data.parts(rules.config.task):
+        for path in validation_data._descriptions(rules, part) if getattr(rules.config.task, part).input_path else ():
+            record = next((record for record in shards.read(path) if record.annotations), None)
+            if record is not None and any(one.mask_png is None for one in record.annotations):
+                raise errors.UserError(
+                    f"the objects of task.{part} ('{path}') have no masks, but task.model.include_mask is true; make "
+                    'the set with `prepare coco --include_masks` or `prepare scenes`, or set '
+                    'task.model.include_mask=false.'
+                )
 
 
 def best_metrics(task: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, efficientnet, families, metrics, normalization, published
+from official_rethink.configs import checks, efficientnet, families, metrics, normalization, published, validation_data
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -35,6 +35,22 @@ def check(rules: checks.Rules, extra_modules: Sequence[str] = ()) -> None:
     identity = rules.config.task.model.decoder.type == 'identity'
     modules = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
     check_restored_modules(rules, [*modules, *extra_modules])
+
+
+def check_files(rules: checks.Rules) -> None:
+    """Checks that labelled sets have boxes.
+
+    Raises:
+        UserError: a set without a single one, such as label maps or classes of whole images.
+    """
+    task = rules.config.task
+    for part in ('train_data', 'validation_data', 'test_data'):
+        for path, found in validation_data._descriptions(rules, part).items() if getattr(task, part).input_path else ():
+            if found.get('num_instances') == 0:
+                raise errors.UserError(
+                    f"the images of task.{part} ('{path}') have no box at all, and a detector learns boxes; "
+                    '`prepare coco` and `prepare scenes` make sets with boxes.'
+                )
 
 
 def best_metrics(task: Any) -> dict[str, str]:

@@ -111,6 +111,12 @@ class Store:
                 )
             self._check_inputs(before, inputs)
             self._forget_state()
+        elif files.exists(started) and not any(name.endswith('.tfrecord') for name in self._files()):
+            # Nothing is labelled yet, be it that the teacher was refused: another one may be tried.
+            self._remove_temporary()
+            if _decisive(files.read_json(started)) != _decisive(inputs):
+                self._forget_state()
+                files.write_json(started, inputs)
         elif files.exists(started):
             self._check_inputs(files.read_json(started), inputs)
             self._remove_temporary()

@@ -1,6 +1,9 @@
 """Tests of steps and learning rates, derived by hand."""
 
+import math
+
 import pytest
+from official.modeling import optimization
 
 from official_rethink.common import errors
 from official_rethink.configs import parse, schedule, types
@@ -68,12 +71,25 @@ def test_the_releases_schedule_of_spinenet():
     assert trainer.optimizer_config.warmup.linear.warmup_steps == 2000
 
 
-@pytest.mark.parametrize(('steps', 'warmup', 'said'), [(1000, 1000, 1), (1001, 1000, 0), (5, 0, 0)])
-def test_a_warm_up_that_outlasts_the_run_is_remarked_on(steps, warmup, said):
+@pytest.mark.parametrize(
+    ('steps', 'warmup', 'taken', 'said'),
+    [(1000, 1000, 100, 1), (1001, 1000, 1000, 0), (5, 0, None, 0), (9, 1000, None, 1), (100, 5000, 10, 1)],
+)
+def test_a_warm_up_that_outlasts_the_run_is_cut_and_told(steps, warmup, taken, said):
     override = f'trainer.schedule.base_train_steps={steps},trainer.schedule.base_warmup_steps={warmup}'
-    remarks = schedule.remarks(parse.load_experiment(NAME, (), override))
+    params = parse.load_experiment(NAME, (), override)
+    made = params.trainer.optimizer_config.warmup
+    assert (made.linear.warmup_steps if made.type else None) == taken
+    remarks = schedule.remarks(params)
     assert len(remarks) == said
-    assert all(f'warms up for {warmup:,} steps' in remark and f'{steps:,} steps long' in remark for remark in remarks)
+    assert all(f'warm-up of {warmup:,} steps is cut to {taken or 0:,}' in remark for remark in remarks)
+
+
+def test_a_short_run_reaches_its_learning_rate():
+    params = parse.load_experiment(NAME, (), 'trainer.schedule.base_train_steps=100')
+    rate = optimization.OptimizerFactory(params.trainer.optimizer_config).build_learning_rate()
+    # Ten steps up to what the cosine has after them: 0.32 * (1 + cos(0.1 pi)) / 2.
+    assert float(rate(10)) == pytest.approx(0.32 * (1 + math.cos(0.1 * math.pi)) / 2, rel=1e-4)
 
 
 HE = 'trainer.schedule.decay=stepwise,trainer.schedule.base_batch_size=16,trainer.schedule.base_learning_rate=0.02,'

@@ -142,13 +142,26 @@ def test_other_inputs_are_refused(
 ) -> None:
     images = making.open_images(making.write(tmp_path / 'in', 'all', 4))
     place = making.open_store(tmp_path / 'out', images)
+    labelling.run(images, place, making.labeller())
     if complete:
-        labelling.run(images, place, making.labeller())
         place.finish({'inputs': making.inputs(images)})
     before = making.contents(tmp_path / 'out')
     with pytest.raises(errors.UserError, match=f'made otherwise .*{told}.*choose another --output_dir'):
         place.open(making.inputs(images) | change)
     assert making.contents(tmp_path / 'out') == before
+
+
+def test_where_nothing_is_labelled_yet_another_teacher_may_be_tried(tmp_path: pathlib.Path) -> None:
+    images = making.open_images(making.write(tmp_path / 'in', 'all', 4))
+    place = making.open_store(tmp_path / 'out', images)
+    place.remember('teacher', {'metrics': {'AP': 0.0}})
+    place.open(making.inputs(images))
+    assert place.remembered('teacher') == {'metrics': {'AP': 0.0}}
+    place.open(making.inputs(images) | {'teacher': {'path': 'x', 'digest': 'cd'}})
+    assert place.remembered('teacher') is None
+    labelling.run(images, place, making.labeller())
+    with pytest.raises(errors.UserError, match="teacher.digest: there 'cd', now 'ab12'"):
+        place.open(making.inputs(images))
 
 
 def test_moved_weights_and_images_are_the_same(tmp_path: pathlib.Path) -> None:
