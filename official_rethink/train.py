@@ -37,6 +37,7 @@ def _parse_flags(argv: Sequence[str]) -> Any:
             flag = flags.FLAGS[name]
             print(f'  --{name}: {flag.help}')
         return None
+    flags.FLAGS.unparse_flags()  # a second call in one process would add its files to the first one's
     try:
         rest = flags.FLAGS(['train', *argv])
     except flags.Error as error:

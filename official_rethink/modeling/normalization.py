@@ -5,7 +5,7 @@ names instead, so no model is written twice.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -100,12 +100,27 @@ def scope(config: Any, kind: str | None = None) -> Iterator[None]:
         configs.FROZEN: FrozenBatchNormalization,
         configs.NONE: NoNormalization,
     }[kind]
-    places = ((tf.keras.layers, 'BatchNormalization'), (tf.keras.layers.experimental, 'SyncBatchNormalization'))
-    before = [getattr(module, name) for module, name in places]
+    with contextlib.ExitStack() as replaced:
+        for original in {tf.keras.layers.BatchNormalization, tf.keras.layers.experimental.SyncBatchNormalization}:
+            replaced.enter_context(_made_instead(original, made))
+        yield
+
+
+@contextlib.contextmanager
+def _made_instead(original: type, made: Callable[..., Any]) -> Iterator[None]:
+    """Within it, whoever calls the class gets what `made` makes; what is derived from it stays.
+
+    The class is changed and not the module it is found in: Model Garden holds modules under names of its own.
+    """
+
+    def new(kind: type, *args: Any, **kwargs: Any) -> Any:
+        if kind is original:
+            return made(*args, **kwargs)
+        return super(original, kind).__new__(kind, *args, **kwargs)
+
+    assert '__new__' not in vars(original), 'scopes do not nest'
+    original.__new__ = staticmethod(new)  # type: ignore[assignment]
     try:
-        for module, name in places:
-            setattr(module, name, made)
         yield
     finally:
-        for (module, name), original in zip(places, before, strict=True):
-            setattr(module, name, original)
+        del original.__new__

@@ -110,10 +110,21 @@ def test_a_frozen_batch_norm_keeps_its_statistics_in_training():
 
 
 def test_the_scope_ends_also_at_an_error():
-    before = tf.keras.layers.BatchNormalization, tf.keras.layers.experimental.SyncBatchNormalization
     with pytest.raises(KeyError), normalization.scope(_config('group')):
+        assert isinstance(tf.keras.layers.BatchNormalization(), normalization.GroupNormalization)
         raise KeyError
-    assert before == (tf.keras.layers.BatchNormalization, tf.keras.layers.experimental.SyncBatchNormalization)
+    for name in ('BatchNormalization', 'SyncBatchNormalization'):
+        made = getattr(tf.keras.layers, name, tf.keras.layers.experimental.SyncBatchNormalization)(momentum=0.5)
+        assert type(made).__name__ == name and made.momentum == 0.5
+
+
+def test_a_class_taken_before_the_scope_is_replaced_too():
+    """Model Garden's modules keep the layers' module, or the class, under names of their own."""
+    kept = tf.keras.layers.BatchNormalization
+    with normalization.scope(_config('none')):
+        assert isinstance(kept(axis=-1, momentum=0.9), normalization.NoNormalization)
+        assert isinstance(normalization.FrozenBatchNormalization(), kept)
+    assert type(kept()) is kept
 
 
 NORM = 'task.model.norm_activation.normalization'
