@@ -27,6 +27,15 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     return made
 
 
+def _without_network(config: study_config.StudyConfig) -> str:
+    """Names an arm that takes the study's own roles beside networks that others take, as what may be amiss."""
+    bare = [arm.name for arm in config.arms if not arm.network]
+    if not config.networks or not bare:
+        return ''
+    names = ', '.join(network.name for network in config.networks)
+    return f" Arm '{bare[0]}' names no network and so takes the study's own roles; it may name one of {names}."
+
+
 def _check_kinds(config: study_config.StudyConfig) -> None:
     """Refuses arms that no one number can compare."""
     kind = config.kind()
@@ -42,7 +51,7 @@ def _check_kinds(config: study_config.StudyConfig) -> None:
             raise errors.UserError(
                 f'{role}.experiment, {experiment!r}, trains {found.networks}, measured by {found.metric}, and '
                 f'{roles[0]}.experiment, {config.role(roles[0]).experiment!r}, {kind.networks}, measured by '
-                f'{kind.metric}; a study compares arms of one kind.'
+                f'{kind.metric}; a study compares arms of one kind.{_without_network(config)}'
             )
     aligned = next((item for item in config.used_pretraining() if item.kind == 'alignment'), None)
     if aligned is not None and not kind.boxes and not config.data.labelled:

@@ -232,6 +232,10 @@ def test_every_pixel_may_be_kept(tmp_path):
             'networks.deeplab.self_training.experiment=seg_deeplabv3plus_resnet_pascal',
             ['network/deeplab/self_training.experiment', 'reads no pseudo labels', 'swapped'],
         ),
+        (
+            'supervised.experiment=retinanet_spinenet_coco',
+            ["Arm 'plain' names no network", 'one of nasfpn, deeplab', 'of one kind'],
+        ),
         ('networks.deeplab.supervised.experiment=imagenet_resnet', ['imagenet_resnet', 'detectors (AP)', '(mIoU)']),
         ('networks.deeplab.supervised.experiment=seg_deeplabv3plus_resnt_pascal', ['Did you mean']),
         (
