@@ -46,7 +46,9 @@ def check_files(rules: checks.Rules) -> None:
     task = rules.config.task
     for part in ('train_data', 'validation_data', 'test_data'):
         for path, found in validation_data._descriptions(rules, part).items() if getattr(task, part).input_path else ():
-            if found.get('num_instances') == 0:
+            # A set without any label may be one that should not be measured on at all, which is told elsewhere.
+            labelled = part == 'train_data' or any(found.get('image_categories', ()))
+            if labelled and found.get('num_instances') == 0:
                 raise errors.UserError(
                     f"the images of task.{part} ('{path}') have no box at all, and a detector learns boxes; "
                     '`prepare coco` and `prepare scenes` make sets with boxes.'

@@ -20,7 +20,8 @@ def _write(folder, split, boxes=1, masks=False):
         ] * boxes
         encoded = making.png(8, 9, (1, 1, 4, 4), shade=number + len(split))
         identifier = records.numeric_id(f'{split} {number}')
-        made.append(records.Record(identifier, encoded, 'png', 8, 9, annotations=annotations))
+        whole = None if boxes else 1
+        made.append(records.Record(identifier, encoded, 'png', 8, 9, annotations=annotations, class_label=whole))
     shards.write(made, str(folder), split, CATEGORIES, num_shards=1)
 
 
