@@ -116,7 +116,7 @@ def _made_instead(original: type, made: Callable[..., Any]) -> Iterator[None]:
     def new(kind: type, *args: Any, **kwargs: Any) -> Any:
         if kind is original:
             return made(*args, **kwargs)
-        return super(original, kind).__new__(kind, *args, **kwargs)
+        return original.__mro__[1].__new__(kind, *args, **kwargs)
 
     assert '__new__' not in vars(original), 'scopes do not nest'
     original.__new__ = staticmethod(new)  # type: ignore[assignment]
