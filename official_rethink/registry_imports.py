@@ -21,7 +21,8 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
 """
 
 # Factories: name -> types and defaults.
-from official_rethink.configs import classification, detection, joint, maskrcnn, segmentation, simclr  # noqa: F401
+from official_rethink.configs import classification, detection, joint, segmentation, simclr  # noqa: F401
+from official_rethink.configs import maskrcnn_experiments as two_stage_configs  # noqa: F401
 from official_rethink.modeling import conversion
 
 # Backbones: EfficientNet as the original builds it, in the place of Model Garden's; ResNet and SpineNet beside them.
