@@ -8,7 +8,7 @@ from official.vision.configs import common
 from official.vision.modeling.backbones import factory
 
 from official_rethink.configs import simclr
-from official_rethink.modeling import normalization
+from official_rethink.modeling import normalization, weight_decay
 
 
 def pooled(endpoints: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -31,7 +31,7 @@ def build_backbone(
         input_size: height, width, channels.
         l2_weight_decay: of its kernels; half the square, as the reference.
     """
-    regularizer = tf.keras.regularizers.l2(l2_weight_decay / 2.0) if l2_weight_decay else None
+    regularizer = weight_decay.l2(l2_weight_decay)
     # The projection head keeps its batch norm, which is part of the method.
     with normalization.scope(norm_activation):
         return factory.build_backbone(
@@ -53,7 +53,7 @@ def projection_head(
         norm: batch norm's settings.
         l2_weight_decay: of its kernels.
     """
-    regularizer = tf.keras.regularizers.l2(l2_weight_decay / 2.0) if l2_weight_decay else None
+    regularizer = weight_decay.l2(l2_weight_decay)
     layers: list[tf.keras.layers.Layer] = [tf.keras.layers.InputLayer([width])]
     for number in range(params.num_layers):
         last = number == params.num_layers - 1

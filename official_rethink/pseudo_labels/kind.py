@@ -1,5 +1,6 @@
 """What the kinds of pseudo labels differ in, from the flags to the pictures."""
 
+import abc
 import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from official_rethink.pseudo_labels import feeding, inference, store
 SPECIAL_FLAGS = ('score_floor', 'scales', 'flip', 'large_images', 'tile_overlap')
 
 
-class Kind:
+class Kind(abc.ABC):
     """One kind of pseudo labels and the teachers that make it.
 
     Attributes:
@@ -54,10 +55,11 @@ class Kind:
         name = self.metrics[0]
         return name if metrics[name] == 0 else ''
 
+    @abc.abstractmethod
     def predict(self, task: Any, model: Any) -> inference.Predict:
         """Makes the teacher's function of a task and its model."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def reading(
         self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]
     ) -> feeding.Reading:
@@ -68,7 +70,6 @@ class Kind:
             output_size: the network's input height and width.
             classes: ids of the classes that the data has.
         """
-        raise NotImplementedError
 
     def check_truth(self, pattern: str, description: Mapping[str, Any]) -> None:
         """Refuses a truth that has no labels of this kind."""
@@ -77,11 +78,12 @@ class Kind:
                 f"--truth '{pattern}' holds no label at all; leave the flag out, or name labelled shards."
             )
 
+    @abc.abstractmethod
     def measure(self, pattern: str, place: store.Store, floor: float) -> dict[str, Any]:
         """Writes `quality.json`: the labels of a store against the truth."""
-        raise NotImplementedError
 
     def draw(
         self, place: store.Store, known: Mapping[str, Any], counted: Mapping[str, Any], images: int
     ) -> None:
         """Writes a gallery of so many images of each sort; a kind without pictures writes none."""
+        del place, known, counted, images

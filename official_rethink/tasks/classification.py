@@ -9,7 +9,7 @@ from official_rethink.configs import classification as configs
 from official_rethink.dataloaders import classification as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.losses import classification as losses
-from official_rethink.modeling import classifier, normalization
+from official_rethink.modeling import classifier, normalization, weight_decay
 from official_rethink.pseudo_labels import selection
 from official_rethink.tasks import family, train_step
 
@@ -25,9 +25,7 @@ class ClassificationTask(family.FamilyTask):
 
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
-        decay = self.task_config.losses.l2_weight_decay
-        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
-        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)
         with normalization.scope(self.task_config.model.norm_activation):
             return classifier.build(self.task_config.model, regularizer)
 

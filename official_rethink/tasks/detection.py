@@ -11,7 +11,7 @@ from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import coco
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets, detections, normalization
+from official_rethink.modeling import anchor_targets, detections, normalization, weight_decay
 from official_rethink.tasks import family, train_step
 
 _DETECTIONS = 'detections'
@@ -42,9 +42,7 @@ class DetectionTask(family.FamilyTask):
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         params = self.task_config
-        decay = params.losses.l2_weight_decay
-        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
-        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        regularizer = weight_decay.l2(params.losses.l2_weight_decay)
         input_specs = tf.keras.layers.InputSpec(shape=[None, *params.model.input_size])
         with normalization.scope(params.model.norm_activation):
             model = factory.build_retinanet(
@@ -94,7 +92,7 @@ class DetectionTask(family.FamilyTask):
 
     def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
         """Returns the step's losses without weight decay, and how many instances it saw."""
-        named = self.losses_of(self.forward(features, model), labels)
+        named = self.losses_of(self.forward(features, model, labels), labels)
         return {**named, 'instances': self.instances(labels)}
 
     def instances(self, labels: dict[str, Any]) -> tf.Tensor:

@@ -11,7 +11,7 @@ from official.vision.configs import image_classification
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import joint as configs
 from official_rethink.configs import types
-from official_rethink.modeling import joint, restore
+from official_rethink.modeling import joint, restore, weight_decay
 from official_rethink.modeling.checkpoints import companion
 from official_rethink.tasks import classification, detection, holding, self_training
 
@@ -65,9 +65,7 @@ class JointTrainingTask(holding.HoldingTask):
         """Builds the base task's detector and a classifier on its backbone."""
         params = self.task_config
         detector = self.base.build_model()
-        decay = params.losses.l2_weight_decay
-        # As in the detector, whose reference halves the square.
-        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        regularizer = weight_decay.l2(params.losses.l2_weight_decay)
         branch = joint.ClassificationBranch(
             detector.backbone, params.joint.num_classes, params.joint.dropout_rate, regularizer
         )

@@ -12,9 +12,9 @@ from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import instance_masks
 from official_rethink.losses import maskrcnn as losses
-from official_rethink.modeling import anchor_targets, rpn_targets
+from official_rethink.modeling import anchor_targets, rpn_targets, weight_decay
 from official_rethink.modeling import maskrcnn as modeling
-from official_rethink.tasks import detection, family, train_step
+from official_rethink.tasks import detection, family
 
 _DETECTIONS = 'detections'
 _LOSSES = ('rpn_score_loss', 'rpn_box_loss', 'frcnn_cls_loss', 'frcnn_box_loss')
@@ -34,9 +34,7 @@ class MaskRCNNTask(detection.DetectionTask):
 
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
-        decay = self.task_config.losses.l2_weight_decay
-        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
-        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)
         return modeling.build(self.task_config.model, regularizer)
 
     def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
@@ -94,11 +92,6 @@ class MaskRCNNTask(detection.DetectionTask):
             total += params.mask_weight * named['mask_loss']
         return {**named, 'model_loss': params.loss_weight * total}
 
-    def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
-        """Returns the step's losses without weight decay, and how many instances it saw."""
-        named = self.losses_of(self.forward(features, model, labels), labels)
-        return {**named, 'instances': self.instances(labels)}
-
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
         """In training running means of the losses and the sum of instances seen."""
         if not training:
@@ -151,9 +144,3 @@ class MaskRCNNTask(detection.DetectionTask):
         height, width = int(truth['height'][row]), int(truth['width'][row])
         pasted = instance_masks.paste(batch['masks'][row][: len(found['scores'])], found['boxes'], height, width)
         return {'truth_masks_rle': codes.of(int(truth['source_id'][row]))[:kept], 'masks_rle': pasted}
-
-    def train_step(
-        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Any = None
-    ) -> dict[str, tf.Tensor]:
-        """Runs one supervised step."""
-        return train_step.run(self, inputs, model, optimizer, metrics)

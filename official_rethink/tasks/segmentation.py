@@ -12,7 +12,7 @@ from official_rethink.dataloaders import reader
 from official_rethink.dataloaders import segmentation as parsing
 from official_rethink.evaluation import segmentation as evaluation
 from official_rethink.losses import segmentation as losses
-from official_rethink.modeling import dense_inference
+from official_rethink.modeling import dense_inference, weight_decay
 from official_rethink.modeling import segmentation as modeling
 from official_rethink.tasks import family, train_step
 
@@ -39,9 +39,7 @@ class SegmentationTask(family.FamilyTask):
 
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
-        decay = self.task_config.losses.l2_weight_decay
-        # tf.nn.l2_loss, which the reference uses, halves the square; Keras' l2 does not.
-        regularizer = tf.keras.regularizers.l2(decay / 2.0) if decay else None
+        regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)
         return modeling.build(self.task_config.model, regularizer)
 
     def _read(self, params: configs.SegmentationData, seed: int, input_context: Any) -> tf.data.Dataset:
