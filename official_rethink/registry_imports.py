@@ -18,6 +18,8 @@ The experiments, each a factory in `configs/` with a task in `tasks/`:
     seg_deeplabv3plus_efficientnet_pascal        segmentation, EfficientNet-B7 and DeepLabv3+, 512 pixels
     seg_deeplabv3plus_resnet_pascal              segmentation, ResNet-101 and DeepLabv3+, 512 pixels
     self_training_seg_...                        the student of each of these three
+    maskrcnn_..., cascadercnn_..., keypointrcnn_..., fasterrcnn_...   two-stage detection
+    self_training_maskrcnn_... and so on         the student of each of these
 """
 
 # Factories: name -> types and defaults.

@@ -5,13 +5,13 @@ fact sheet); [P] are the paper's own; [MG] Model Garden's.
 """
 
 from official.core import config_definitions as cfg
-from official.core import exp_factory
 from official.modeling import optimization
 from official.vision.configs import backbones, decoders, maskrcnn
 
 from official_rethink.configs import backbones as our_backbones
 from official_rethink.configs import normalization, types
 from official_rethink.configs.maskrcnn import MaskRCNN, MaskRCNNTask
+from official_rethink.configs.maskrcnn_students import register_with_student
 
 
 def _trainer() -> types.TrainerConfig:
@@ -69,13 +69,13 @@ def _resnet_fpn(normalized_by: str) -> cfg.ExperimentConfig:
     )
 
 
-@exp_factory.register_config_factory('maskrcnn_resnetfpn_gn_coco')
+@register_with_student('maskrcnn_resnetfpn_gn_coco')
 def maskrcnn_resnetfpn_gn_coco() -> cfg.ExperimentConfig:
     """Mask R-CNN on ResNet-50 with FPN and group normalisation, schedule 2x."""
     return _resnet_fpn(normalization.GROUP)
 
 
-@exp_factory.register_config_factory('maskrcnn_resnetfpn_syncbn_coco')
+@register_with_student('maskrcnn_resnetfpn_syncbn_coco')
 def maskrcnn_resnetfpn_syncbn_coco() -> cfg.ExperimentConfig:
     """Mask R-CNN on ResNet-50 with FPN and synchronised batch norm, schedule 2x."""
     return _resnet_fpn(normalization.BATCH)

@@ -43,6 +43,8 @@ def check_files(rules: checks.Rules) -> None:
     if not rules.config.task.model.include_mask:
         return
     for part in validation_data.parts(rules.config.task):
+        if part == 'pseudo_data':
+            continue  # `pseudo_labels/manifest.py` says what is wrong with those
         for path in validation_data._descriptions(rules, part) if getattr(rules.config.task, part).input_path else ():
             record = next((record for record in shards.read(path) if record.annotations), None)
             if record is not None and any(one.mask_png is None for one in record.annotations):
@@ -76,6 +78,10 @@ def _check_heads(rules: checks.Rules) -> None:
             raise rules.clash(_MODEL + part, _MODEL + 'include_mask', 'masks need it')
     rules.at_least(1, _MODEL + 'mask_head.upsample_factor', _MODEL + 'mask_sampler.num_sampled_masks')
     rules.at_least(2, 'task.train_data.mask_crop_size')
+    if 'pseudo_data' in checks.fields(rules.config.task):
+        ours, theirs = 'task.pseudo_data.mask_crop_size', 'task.train_data.mask_crop_size'
+        if rules.value(ours) != rules.value(theirs):
+            raise rules.clash(ours, theirs, 'their masks share a batch, so the two have to be equal')
     if model.mask_sampler.num_sampled_masks > model.roi_sampler.num_sampled_rois:
         raise rules.clash(
             _MODEL + 'mask_sampler.num_sampled_masks',

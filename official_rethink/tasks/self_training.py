@@ -1,5 +1,6 @@
 """Self-training over any task: one forward pass over a joint batch, two losses, balanced."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -7,11 +8,12 @@ from official.core import task_factory
 
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import detection as detection_configs
+from official_rethink.configs import maskrcnn_students as maskrcnn_configs
 from official_rethink.configs import segmentation as segmentation_configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import reader
 from official_rethink.losses import self_training
-from official_rethink.tasks import classification, detection, holding, segmentation
+from official_rethink.tasks import classification, detection, holding, maskrcnn, segmentation
 
 
 class SelfTrainingTask(holding.HoldingTask):
@@ -87,6 +89,17 @@ class SelfTrainingDetectionTask(SelfTrainingTask):
     """Self-training of a one-stage detector."""
 
     base_task_class = detection.DetectionTask
+
+
+@task_factory.register_task_cls(maskrcnn_configs.SelfTrainingMaskRCNNTask)
+class SelfTrainingMaskRCNNTask(SelfTrainingTask):
+    """Self-training of a two-stage detector, with masks where it learns them."""
+
+    base_task_class = maskrcnn.MaskRCNNTask
+
+    def counted(self, model: tf.keras.Model) -> Callable[[tf.Tensor], Any]:
+        """As the base task."""
+        return self.base.counted(model)
 
 
 @task_factory.register_task_cls(classification_configs.SelfTrainingClassificationTask)
