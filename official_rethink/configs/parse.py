@@ -14,7 +14,7 @@ from official_rethink.configs import (
     detection,  # noqa: F401  registers its experiments
     joint,  # noqa: F401  registers its experiments
     layers,
-    maskrcnn,  # noqa: F401  registers its experiments
+    maskrcnn_experiments,  # noqa: F401  registers its experiments
     schedule,
     segmentation,  # noqa: F401  likewise
     simclr,  # noqa: F401  registers its experiments
