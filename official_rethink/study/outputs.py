@@ -13,6 +13,7 @@ from official_rethink.study.steps import Step
 
 COST_KEYS = ('steps', 'images', 'instances', 'pixels', 'seconds')
 LABEL_MAPS = 'label_maps'  # what a manifest says of its labels
+CURVES = ('mask_AP', 'keypoint_AP')  # kept as curves beside the number that arms are compared by
 _CLASS, _CLASS_END, _BACKGROUND = 'PerCategory/', '/IoU', 'background'
 
 
@@ -92,13 +93,35 @@ def value(step: Step, out: str) -> float:
     return float(result(step, out)['metrics'][step.metric])
 
 
-def curve(step: Step, out: str) -> list[tuple[int, float]]:
-    """(step, value) of each validation."""
+def curve(step: Step, out: str, metric: str = '') -> list[tuple[int, float]]:
+    """(step, value) of each validation, of the number the step is measured by if `metric` is ''."""
+    name = metric or step.metric
     return [
-        (entry['step'], float(entry['metrics'][step.metric]))
+        (entry['step'], float(entry['metrics'][name]))
         for entry in metrics(step, out)
-        if entry['kind'] == 'validation' and step.metric in entry['metrics']
+        if entry['kind'] == 'validation' and _is_number(entry['metrics'].get(name))
     ]
+
+
+def curves(step: Step, out: str) -> dict[str, list[list[float]]]:
+    """Name -> [step, value] of each validation, for the number a training is measured by, masks and key points."""
+    found = {name: curve(step, out, name) for name in (step.metric, *CURVES)}
+    return {name: [[at, value] for at, value in points] for name, points in found.items() if points}
+
+
+def drops(step: Step, out: str) -> list[int]:
+    """Steps at which a training's learning rate dropped, by the config it left; none of a rate without steps."""
+    path = os.path.join(step.folder(out), 'params.yaml')
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding='utf-8') as handle:
+        found: Any = yaml.safe_load(handle)
+    for name in ('trainer', 'optimizer_config', 'learning_rate'):
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or found.get('type') != 'stepwise':
+        return []
+    boundaries = (found.get('stepwise') or {}).get('boundaries') or []
+    return [int(at) for at in boundaries if _is_number(at)]
 
 
 def manifest(step: Step, out: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.configs import study as study_config
 from official_rethink.configs import study_kinds, study_validation
-from official_rethink.study import findings, outputs, runner, statistics
+from official_rethink.study import findings, outputs, runner, settings, statistics
 from official_rethink.study.plan import ArmRun, Plan
 
 _PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
@@ -82,16 +82,28 @@ def _arm(
         'initialization': arm.pretraining or arm.initialization,
         'pretraining': config.pretraining_of(arm.pretraining).kind if arm.pretraining else None,
         'augmentation': arm.augmentation,
-        'label_fraction': arm.label_fraction,
+        'label_fraction': _share(plan, arm, out),
+        'label_count': arm.label_count,
         'self_training': arm.self_training,
         'joint': arm.joint,
         'rounds': arm.self_training_rounds if arm.self_training else 0,
         'score_threshold': arm.score_threshold if arm.self_training else None,
         'student_init': arm.student_init if arm.self_training else None,
+        'steps': None if arm.self_training else config.steps_of(arm),
+        'params_override': dict(settings.flat(settings.read(arm.params_override))),
         'mean': statistics.mean(values),
         'std': statistics.std(values),
         'seeds': seeds,
     }
+
+
+def _share(plan: Plan, arm: study_config.ArmConfig, out: str) -> float:
+    """The share of the labels an arm learns from; of a number of images, what that comes to."""
+    from official_rethink.data import shards  # noqa: PLC0415  (TensorFlow)
+
+    if not arm.label_count:
+        return arm.label_fraction
+    return arm.label_count / shards.load_description(plan.data.labelled.replace('{out}', out))['num_images']
 
 
 def _seed(plan: Plan, run: ArmRun, out: str) -> dict[str, Any]:
@@ -129,6 +141,7 @@ def _stage(plan: Plan, kind: str, name: str, out: str) -> dict[str, Any]:
     elif step.trains:
         best = outputs.result(step, out)
         stage |= {'best_step': best.get('step'), 'value': outputs.value(step, out)}
+        stage |= {'curves': outputs.curves(step, out), 'drops': outputs.drops(step, out)}
     else:
         found = outputs.manifest(step, out)
         stage[f'pseudo_{plan.kind.labels}'] = found.get('num_instances')

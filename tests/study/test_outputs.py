@@ -32,6 +32,34 @@ def test_training_lines_are_no_validation(tmp_path):
     assert outputs.curve(_STEP, str(tmp_path)) == [(10, 0.1)]
 
 
+def test_masks_and_key_points_have_their_own_curves(tmp_path):
+    entry = {'kind': 'validation', 'step': 10, 'metrics': {'AP': 0.3, 'mask_AP': 0.2, 'AP50': 0.5}}
+    nothing = {'kind': 'validation', 'step': 20, 'metrics': {'AP': 0.4, 'mask_AP': float('nan')}}
+    text = ''.join(json.dumps(line) + '\n' for line in (entry, nothing))
+    (_folder(tmp_path) / 'metrics.jsonl').write_text(text)
+    found = outputs.curves(_STEP, str(tmp_path))
+    assert found == {'AP': [[10, 0.3], [20, 0.4]], 'mask_AP': [[10, 0.2]]}
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('{type: stepwise, stepwise: {boundaries: [60, 80], values: [1, 0.1, 0.01]}}', [60, 80]),
+        ('{type: cosine, cosine: {decay_steps: 100}, stepwise: {boundaries: [60]}}', []),
+        ('{type: stepwise, stepwise: null}', []),
+        ('null', []),
+    ],
+)
+def test_drops_are_those_of_the_rate_that_was_used(tmp_path, text, expected):
+    path = _folder(tmp_path) / 'params.yaml'
+    path.write_text(f'trainer: {{optimizer_config: {{learning_rate: {text}}}}}')
+    assert outputs.drops(_STEP, str(tmp_path)) == expected
+    path.write_text('task: {}')
+    assert outputs.drops(_STEP, str(tmp_path)) == []
+    path.unlink()
+    assert outputs.drops(_STEP, str(tmp_path)) == []
+
+
 def test_no_log_yet_is_no_curve(tmp_path):
     assert outputs.curve(_STEP, str(tmp_path)) == []
 
