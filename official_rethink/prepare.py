@@ -47,6 +47,7 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     coco.add_argument('--annotations', required=True, help='the json file')
     coco.add_argument('--images', required=True, help='the folder that its file names start from')
     coco.add_argument('--include_masks', action='store_true', help='store instance masks too')
+    coco.add_argument('--include_keypoints', action='store_true', help='store key points too')
     _add_writing(coco, 'train')
     single = commands.add_parser(
         'imagenet',
@@ -117,17 +118,14 @@ def _coco(args: argparse.Namespace) -> None:
 
     if not os.path.isfile(args.annotations) and '://' not in args.annotations:
         raise errors.UserError(f"--annotations is '{args.annotations}', which is no file.")
-    inputs_hash = coco.inputs_hash(
-        args.annotations,
-        args.images,
-        include_masks=args.include_masks,
-        num_shards=args.num_shards,
-        on_error=args.on_error,
-    )
+    options = {'include_masks': args.include_masks, 'num_shards': args.num_shards, 'on_error': args.on_error}
+    if args.include_keypoints:  # sets prepared before there was the flag stay the same sets
+        options['include_keypoints'] = True
+    inputs_hash = coco.inputs_hash(args.annotations, args.images, **options)
     description = shards.complete(args.output_dir, args.split, inputs_hash)
     if description is None:
         found = problems.ProblemList(args.on_error)
-        dataset = coco.read(args.annotations, args.images, args.include_masks, found)
+        dataset = coco.read(args.annotations, args.images, args.include_masks, found, args.include_keypoints)
         description = shards.write(
             dataset.items,
             args.output_dir,
@@ -140,6 +138,7 @@ def _coco(args: argparse.Namespace) -> None:
             found=found,
             overwrite=args.overwrite,
         )
+            fields=None if dataset.layout is None else {'keypoints': dataset.layout.described()},
     _print(description, args)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from official_rethink.common import errors, files
-from official_rethink.data import coco_checks, image_folder, images, masks, problems, records
+from official_rethink.data import coco_checks, image_folder, images, keypoints, masks, problems, records
 
 _KEPT_KEYS = (
     'id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'keypoints', 'num_keypoints', 'segmentation',
@@ -33,10 +33,11 @@ class Item:
 
 @dataclasses.dataclass
 class Dataset:
-    """A checked file: `categories` as a description has them, one item an image in the file's order."""
+    """A checked file: `categories` as a description has them, items in the file's order, key points or None."""
 
     categories: list[dict[str, Any]]
     items: list[Item]
+    layout: keypoints.Layout | None = None
 
 
 def class_ids(category_ids: list[int]) -> dict[int, int]:
@@ -51,7 +52,13 @@ def class_ids(category_ids: list[int]) -> dict[int, int]:
     return {identifier: position for position, identifier in enumerate(ordered, 1)}
 
 
-def read(annotations: str, images_dir: str, include_masks: bool, found: problems.ProblemList) -> Dataset:
+def read(
+    annotations: str,
+    images_dir: str,
+    include_masks: bool,
+    found: problems.ProblemList,
+    include_keypoints: bool = False,
+) -> Dataset:
     """Reads and checks a COCO file; pixels are not looked at.
 
     Args:
@@ -61,6 +68,7 @@ def read(annotations: str, images_dir: str, include_masks: bool, found: problems
         found: takes the problems. Where it skips, an image is left without the annotations that
             cannot be right, and an image that cannot be right is left out with its annotations. A
             category that cannot be right always stops, since every class id depends on the list.
+        include_keypoints: keep key points, which every object of a category that names them must have.
 
     Raises:
         UserError: the file cannot be read as COCO at all, or problems that are not skipped.
@@ -73,12 +81,13 @@ def read(annotations: str, images_dir: str, include_masks: bool, found: problems
             said = f'is a {_kind(content[key])}' if key in content else 'is missing'
             hint = ' For images without labels use `prepare images`.' if key == 'annotations' else ''
             raise errors.UserError(f"'{annotations}': key '{key}' {said}; allowed: a list of objects.{hint}")
-    reader = _Reader(annotations, images_dir, include_masks, found)
+    reader = _Reader(annotations, images_dir, include_masks, found, include_keypoints)
     categories = reader.categories(content['categories'])
+    layout = reader.keypoint_layout(content['categories']) if include_keypoints else None
     reader.images(content['images'])
     reader.annotations(content.pop('annotations'))
     found.check()
-    return Dataset(categories, list(reader.items.values()))
+    return Dataset(categories, list(reader.items.values()), layout)
 
 
 def _kind(value: Any) -> str:
@@ -117,8 +126,11 @@ def _load(path: str, include_masks: bool) -> Any:
 class _Reader:
     """Checks the three lists, in the order in which they refer to each other."""
 
-    def __init__(self, path: str, images_dir: str, include_masks: bool, found: problems.ProblemList):
+    def __init__(
+        self, path: str, images_dir: str, include_masks: bool, found: problems.ProblemList, include_keypoints: bool
+    ):
         self.path, self.images_dir, self.include_masks, self.found = path, images_dir, include_masks, found
+        self.include_keypoints = include_keypoints
         self._fatal = problems.ProblemList('stop')
         self.items: dict[int | str, Item] = {}
         self._labels: dict[Any, int] = {}
@@ -178,6 +190,10 @@ class _Reader:
         order = sorted(names)
         return [{'id': self._labels[i], 'name': names[i], 'source_id': i} for i in order]
 
+    def keypoint_layout(self, entries: list[Any]) -> keypoints.Layout:
+        """The key points that checked categories name."""
+        return keypoints.of_categories({self._labels[entry['id']]: entry for entry in entries}, self.path)
+
     def images(self, entries: list[Any]) -> None:
         """Makes an item of every image."""
         sources: set[str] = set()
@@ -213,11 +229,9 @@ class _Reader:
                 raise coco_checks.Defect(
                     'annotation without image', 'image_id', f'is {image!r}, which no entry of images has.'
                 )
-            item.instances.append(
-                coco_checks.instance(
-                    entry, item.height, item.width, self._labels, self._points, self.include_masks
-                )
-            )
+            kept = self.include_masks, self.include_keypoints
+            found = coco_checks.instance(entry, item.height, item.width, self._labels, self._points, *kept)
+            item.instances.append(found)
 
         self._each('annotation', _drained(entries), check)
 

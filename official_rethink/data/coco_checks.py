@@ -65,6 +65,7 @@ def instance(
     labels: dict[Any, int],
     points: dict[Any, int],
     include_masks: bool,
+    include_keypoints: bool = False,
 ) -> Instance:
     """Checks an annotation whose image is known.
 
@@ -75,6 +76,7 @@ def instance(
         labels: the class id of every category id of the file.
         points: the number of key points of the categories that name them.
         include_masks: keep the segmentation, and check it; it is not looked at otherwise.
+        include_keypoints: keep the key points of such categories, which must be there; they are checked either way.
 
     Raises:
         Defect: the entry cannot be right.
@@ -89,12 +91,17 @@ def instance(
         segmentation = get(entry, 'segmentation', 'polygons or run lengths, with --include_masks', bool)
         if wrong := masks.defect(segmentation, height, width):
             raise Defect('bad segmentation', 'segmentation', wrong)
+    expected = points.get(category)
+    found = _keypoints(entry, height, width, expected)
+    if include_keypoints and expected and found is None:
+        text = f'is missing; allowed: x y v of each of its {expected} points, 0 0 0 of one that is not labelled.'
+        raise Defect('missing key', 'keypoints', text)
     return Instance(
         box=_box(entry, height, width),
         label=labels[category],
         is_crowd=_is_crowd(entry),
         area=_area(entry),
-        keypoints=_keypoints(entry, height, width, points.get(category)),
+        keypoints=_pixel_centres(found) if include_keypoints and expected and found else None,
         segmentation=segmentation,
     )
 
@@ -143,6 +150,9 @@ def _keypoints(
     flat = entry.get('keypoints')
     if not flat:
         return None
+    if expected and isinstance(flat, list) and len(flat) == 2 * expected:
+        text = f'is {problems.short(flat)}, {len(flat)} numbers for {expected} points; allowed: x y v of each, v 0 '
+        raise Defect('key points without visibility', 'keypoints', text + 'not labelled, 1 hidden, 2 visible.')
     if not isinstance(flat, list) or len(flat) % 3 or not all(map(problems.is_number, flat)):
         text = f'is {problems.short(flat)}; allowed: numbers x y v for each point.'
         raise Defect('bad key points', 'keypoints', text)
@@ -165,3 +175,8 @@ def _keypoints(
             f'is {problems.short(entry["num_keypoints"])}, but {labelled} points have a visibility above 0.',
         )
     return [(float(x), float(y), int(visible)) for x, y, visible in found]
+
+
+def _pixel_centres(points: list[tuple[float, float, int]]) -> list[tuple[float, float, int]]:
+    """From COCO's indices of pixels to coordinates as boxes have them, in which pixel i covers i to i + 1."""
+    return [(x + 0.5, y + 0.5, visible) if visible else (0.0, 0.0, 0) for x, y, visible in points]

@@ -23,7 +23,8 @@ class Annotation:
         is_crowd: the box covers a group; evaluation neither rewards nor punishes hits on it.
         area: of the mask, in square pixels; None: take the box's.
         mask_png: PNG of 0 and 1, of the whole image's size.
-        keypoints: x, y in pixels and visibility (0 not labelled, 1 hidden, 2 visible).
+        keypoints: x, y in pixels, as boxes have them (pixel i covers i to i + 1), and visibility (0 not labelled,
+            1 hidden, 2 visible).
         score: of a pseudo label, in [0, 1]; None for a human label.
     """
 

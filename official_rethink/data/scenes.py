@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from official_rethink.common import errors, files
-from official_rethink.data import label_maps, records
+from official_rethink.data import keypoints, label_maps, records
 from official_rethink.data.scene_generator import DEFAULT_SIZE, KIND_CODES, Scene, Settings, generate
 from official_rethink.data.scene_objects import SEGMENTATION
 
@@ -44,6 +44,16 @@ def categories(settings: Settings) -> list[dict[str, Any]]:
             found[-1]['keypoints'] = list(family.keypoint_names)
             found[-1]['keypoint_flip_pairs'] = [list(pair) for pair in family.flip_pairs]
     return found
+
+
+def keypoint_layout(settings: Settings) -> keypoints.Layout | None:
+    """The key points that all labelled objects have; None where there are none, or each class has its own."""
+    names = {family.keypoint_names for family in settings.families}
+    if settings.kind == SEGMENTATION or len(names) > 1:
+        return None
+    family = settings.families[0]
+    lines = [(0, point) for point in range(1, len(family.keypoint_names))]
+    return keypoints.make(family.keypoint_names, range(1, len(settings.families) + 1), family.flip_pairs, None, lines)
 
 
 def source_id(index: int, seed: int, settings: Settings) -> str:
@@ -123,6 +133,9 @@ def write_scenes(
     del inputs['void_border']
     if settings.border:  # sets prepared before there were borders stay the same sets
         inputs['void_border'] = settings.border
+    layout = keypoint_layout(settings) if labelled else None
+    if layout is not None:
+        inputs['keypoints'] = layout.described()
     return shards.write(
         range(num_images),
         output_dir,
@@ -134,6 +147,7 @@ def write_scenes(
         processes=processes,
         inputs_hash=files.hash_of(inputs),
         overwrite=overwrite,
+        fields=None if layout is None else {keypoints.FIELD: layout.described()},
     )
 
 

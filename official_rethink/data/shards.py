@@ -34,6 +34,7 @@ def write(
     inputs_hash: str = '',
     found: problems.ProblemList | None = None,
     overwrite: bool = False,
+    fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes `<output_dir>/<split>-00000-of-0000N.tfrecord` and, last of all, `<output_dir>/<split>.json`.
 
@@ -55,6 +56,7 @@ def write(
         inputs_hash: of everything that decides what is written; '' writes always.
         found: takes the problems that `make` reports, and decides whether they stop or are skipped.
         overwrite: replace another set of the same name.
+        fields: more for the description, such as `keypoints`.
 
     Returns:
         The description.
@@ -82,6 +84,7 @@ def write(
         'format_version': FORMAT_VERSION,
         'split': split,
         **collected,
+        **(fields or {}),
         'shards': [_shard_name(split, i, num_shards) for i in range(num_shards)],
         'skipped': len(found.problems),
         'skipped_by_kind': found.counts(),

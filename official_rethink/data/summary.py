@@ -24,6 +24,9 @@ def text(description: Mapping[str, Any], place: str = '') -> str:
     if description['categories']:
         if description['num_instances'] or description['num_crowds']:
             lines += _boxes(description, labelled)
+        if description.get('keypoints'):
+            names = description['keypoints']['names']
+            lines.append(f'  key points: {len(names)} an object: {", ".join(names)}')
         if description.get('label_maps'):
             lines.append(_pixels(description))
         lines += _histogram(description)

@@ -19,11 +19,13 @@ from tests.data import making
 Spoil = Callable[[dict[str, Any]], object]
 
 
-def convert(folder: pathlib.Path, value: Any = None, include_masks: bool = True, on_error: str = 'stop'):
+def convert(
+    folder: pathlib.Path, value: Any = None, include_masks: bool = True, on_error: str = 'stop', keypoints: bool = False
+):
     """Reads the file and makes every record; returns records, problems and the categories."""
     annotations, images_dir = making.write(folder, value)
     found = problems.ProblemList(on_error)
-    dataset = coco.read(annotations, images_dir, include_masks, found)
+    dataset = coco.read(annotations, images_dir, include_masks, found, keypoints)
     made = [coco.make(include_masks)(item) for item in dataset.items]
     for outcome in made:
         found.add(*outcome.problems)
@@ -32,7 +34,7 @@ def convert(folder: pathlib.Path, value: Any = None, include_masks: bool = True,
 
 
 def test_records_hold_what_the_file_says(tmp_path):
-    made, found, categories = convert(tmp_path, include_masks=False)
+    made, found, categories = convert(tmp_path, include_masks=False, keypoints=True)
     assert not found
     assert categories == [
         {'id': 3, 'name': 'person', 'source_id': 3},
@@ -43,7 +45,7 @@ def test_records_hold_what_the_file_says(tmp_path):
     assert made[1].encoded == (tmp_path / 'images' / 'sub' / 'b.png').read_bytes()
     # COCO's x y width height become y1 x1 y2 x2.
     assert made[0].annotations == [
-        records.Annotation((8, 10, 20, 30), 3, False, 240.0, None, [(12.0, 9.0, 2), (0.0, 0.0, 0)]),
+        records.Annotation((8, 10, 20, 30), 3, False, 240.0, None, [(12.5, 9.5, 2), (0.0, 0.0, 0)]),
         records.Annotation((0, 0, 48, 64), 7, True, 100.0),
     ]
     assert made[1].annotations == [records.Annotation((2.25, 1.5, 5.75, 9.25), 7, False, 27.125)]
