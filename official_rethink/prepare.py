@@ -5,13 +5,13 @@ python -m official_rethink.prepare imagenet  images of one class each: a folder 
 python -m official_rethink.prepare voc       images with a label map each: PASCAL VOC's folders, or SBD's
 python -m official_rethink.prepare images    a folder of images without labels
 python -m official_rethink.prepare scenes    the built-in scenes, drawn from a seed
-python -m official_rethink.prepare split     label fractions of a prepared set
+python -m official_rethink.prepare split     label fractions, or counts, of a prepared set
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import entry_point, errors
@@ -71,7 +71,8 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
         scenes_module.add_arguments(scenes)
     split = commands.add_parser('split', help='label fractions', description='Writes nested label fractions.')
     split.add_argument('--input', required=True, help='description (.json), folder or shard pattern of a set')
-    split.add_argument('--fractions', required=True, help='above 0 to 1, with commas: 0.2,0.5,1.0')
+    split.add_argument('--fractions', default='', help='above 0 to 1, with commas: 0.2,0.5,1.0')
+    split.add_argument('--counts', default='', help='numbers of images, with commas: 35000,10000,3500,1000')
     split.add_argument('--seed', type=int, default=0, help='of the random order (default: 0)')
     split.add_argument('--output_dir', required=True, help='the files go to OUTPUT_DIR/splits')
     split.add_argument('--validation', default='', help='a set that must share no image with the input')
@@ -137,8 +138,8 @@ def _coco(args: argparse.Namespace) -> None:
             inputs_hash=inputs_hash,
             found=found,
             overwrite=args.overwrite,
-        )
             fields=None if dataset.layout is None else {'keypoints': dataset.layout.described()},
+        )
     _print(description, args)
 
 
@@ -237,19 +238,25 @@ def _print(description: Mapping[str, Any], args: argparse.Namespace) -> None:
 def _split(args: argparse.Namespace) -> None:
     from official_rethink.data import shards, splits
 
-    try:
-        fractions = [float(part) for part in args.fractions.split(',')]
-    except ValueError as error:
-        allowed = 'numbers with commas between'
-        raise errors.bad_value('fractions', args.fractions, allowed, where='--fractions') from error
+    fractions = _numbers(args.fractions, 'fractions', float, 'numbers with commas between')
+    counts = _numbers(args.counts, 'counts', int, 'whole numbers with commas between')
+    if not fractions and not counts:
+        raise errors.UserError('prepare split: --fractions or --counts is missing, such as --fractions=0.2,0.5,1.0.')
     path = shards.find_description(args.input)
     description = shards.load_description(path)
     if args.validation:
         splits.check_disjoint(description, shards.load_description(args.validation))
-    for written in splits.write(description, path, fractions, args.seed, args.output_dir):
+    for written in splits.write(description, path, fractions, args.seed, args.output_dir, counts):
         ids = set(splits.load(written)['image_ids'])
         sys.stdout.write(f'{written}: {len(ids):,} of {description["num_images"]:,} images, ')
         sys.stdout.write(f'{_classes_in(description, ids)}\n')
+
+
+def _numbers(text: str, name: str, kind: Callable[[str], Any], allowed: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(',')] if text else []
+    except ValueError as error:
+        raise errors.bad_value(name, text, allowed, where=f'--{name}') from error
 
 
 def _classes_in(description: Mapping[str, Any], ids: set[str]) -> str:

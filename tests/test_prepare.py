@@ -111,6 +111,17 @@ def test_split(tmp_path, capsys):
     assert len(split['image_ids']) == 1
 
 
+def test_split_by_counts(tmp_path, capsys):
+    prepare.main(coco_command(tmp_path))
+    command = ['split', f'--input={tmp_path}/out', f'--output_dir={tmp_path}/out', '--counts=2,1', '--seed=2']
+    assert prepare.main(command) == 0
+    assert 'splits/count_2_seed_2.json: 2 of 3 images, ' in capsys.readouterr().out
+    found = [splits.load(f'{tmp_path}/out/splits/count_{n}_seed_2.json')['image_ids'] for n in (1, 2)]
+    assert found[0] == found[1][:1]
+    with pytest.raises(errors.UserError, match='count is 35000 .*allowed: 1 to 3'):
+        prepare.main([*command[:3], '--counts=35000'])
+
+
 def test_split_refuses_a_validation_set_that_shares_pictures(tmp_path):
     prepare.main(coco_command(tmp_path))
     images = ['images', f'--images={tmp_path}/images/sub', f'--output_dir={tmp_path}/val', '--split=val']
@@ -134,6 +145,8 @@ def test_split_refuses_a_validation_set_that_shares_pictures(tmp_path):
         (['images', '--images=.', '--output_dir=x', '--on_error=ignore'], "invalid choice: 'ignore'"),
         (['split', '--input=nowhere', '--fractions=0.5', '--output_dir=x'], "no shards match 'nowhere'"),
         (['split', '--input=x', '--fractions=half', '--output_dir=x'], "fractions is 'half'.*numbers"),
+        (['split', '--input=x', '--counts=1.5', '--output_dir=x'], "counts is '1.5'.*whole numbers"),
+        (['split', '--input=x', '--output_dir=x'], '--fractions or --counts is missing'),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], words: str, tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
-"""Label fractions as files: nested, seeded, with every class in them, the same on every machine.
+"""Label fractions and counts as files: nested, seeded, with every class in them, the same on every machine.
 
-A seed puts all images of a set in one order, and a fraction is a beginning of it; so the 20 % lie inside
-the 50 %. The order depends on the images' ids and classes and the seed, on nothing else: not on the
-order of the records, the number of shards or the fractions asked for.
+A seed puts all images of a set in one order, and a fraction, or a number of images, is a beginning of it; so the
+20 % lie inside the 50 %, and the 1,000 inside the 3,500. The order depends on the images' ids and classes and the
+seed, on nothing else: not on the order of the records, the number of shards or the fractions and counts asked for.
 """
 
 import hashlib
@@ -86,6 +86,15 @@ def make(description: Mapping[str, Any], fraction: float, seed: int) -> list[str
     return _take(_ordered(description, seed), _checked(fraction))
 
 
+def make_count(description: Mapping[str, Any], count: int, seed: int) -> list[str]:
+    """Returns the ids of `count` images of a described set; a fraction of as many images has the same.
+
+    Raises:
+        UserError: the set has fewer images, the count is under 1, or the seed is negative.
+    """
+    return _ordered(description, seed)[: _checked_count(count, description)]
+
+
 def _ordered(description: Mapping[str, Any], seed: int) -> list[str]:
     if type(seed) is not int or seed < 0:
         raise errors.bad_value('seed', seed, 'a whole number from 0', where='--seed')
@@ -100,6 +109,14 @@ def _checked(fraction: float) -> float:
     return float(fraction)
 
 
+def _checked_count(count: int, description: Mapping[str, Any]) -> int:
+    images = len(description['image_ids'])
+    if type(count) is not int or not 1 <= count <= images:
+        allowed = f"1 to {images}, the images of the set '{description.get('split')}'"
+        raise errors.bad_value('count', count, allowed, where='--counts')
+    return count
+
+
 def _take(ordered: list[str], fraction: float) -> list[str]:
     # Half up, where round() would go to even numbers: a larger fraction never has fewer images.
     number = int(fraction * len(ordered) + 0.5)
@@ -111,10 +128,17 @@ def _take(ordered: list[str], fraction: float) -> list[str]:
 
 def split_path(output_dir: str, fraction: float, seed: int) -> str:
     """Returns `<output_dir>/splits/fraction_<f>_seed_<s>.json`; 'splits' is not doubled."""
+    return os.path.join(_folder(output_dir), f'fraction_{float(fraction)!r}_seed_{seed}.json')
+
+
+def count_path(output_dir: str, count: int, seed: int) -> str:
+    """Returns `<output_dir>/splits/count_<n>_seed_<s>.json`; 'splits' is not doubled."""
+    return os.path.join(_folder(output_dir), f'count_{count}_seed_{seed}.json')
+
+
+def _folder(output_dir: str) -> str:
     folder = output_dir.rstrip('/')
-    if os.path.basename(folder) != 'splits':
-        folder = os.path.join(folder, 'splits')
-    return os.path.join(folder, f'fraction_{float(fraction)!r}_seed_{seed}.json')
+    return folder if os.path.basename(folder) == 'splits' else os.path.join(folder, 'splits')
 
 
 def source_hash(description: Mapping[str, Any]) -> str:
@@ -123,9 +147,14 @@ def source_hash(description: Mapping[str, Any]) -> str:
 
 
 def write(
-    description: Mapping[str, Any], source: str, fractions: Sequence[float], seed: int, output_dir: str
+    description: Mapping[str, Any],
+    source: str,
+    fractions: Sequence[float],
+    seed: int,
+    output_dir: str,
+    counts: Sequence[int] = (),
 ) -> list[str]:
-    """Writes one file a fraction and returns their paths.
+    """Writes one file a fraction and one a count, and returns their paths.
 
     Args:
         description: of the labelled set.
@@ -133,25 +162,30 @@ def write(
         fractions: distinct.
         seed: of all of them.
         output_dir: see `split_path`.
+        counts: numbers of images, distinct; give these, fractions, or both.
+
+    Raises:
+        UserError: neither fractions nor counts, one twice, or one that the set cannot give; nothing is written then.
     """
     wanted = [_checked(fraction) for fraction in fractions]
-    if not wanted or len(set(wanted)) != len(wanted):
-        raise errors.bad_value('fractions', list(fractions), 'one or more, each once', where='--fractions')
+    numbers = [_checked_count(count, description) for count in counts]
+    for name, values in (('fractions', wanted), ('counts', numbers)):
+        if len(set(values)) != len(values) or not (wanted or numbers):
+            raise errors.bad_value(name, values, 'one or more, each once', where=f'--{name}')
     ordered, digest = _ordered(description, seed), source_hash(description)
-    contents = {
-        split_path(output_dir, fraction, seed): {
+    chosen = {split_path(output_dir, fraction, seed): (fraction, _take(ordered, fraction)) for fraction in wanted}
+    chosen |= {count_path(output_dir, n, seed): (n / len(ordered), ordered[:n]) for n in numbers}
+    for path, (fraction, image_ids) in chosen.items():
+        content = {
             'format_version': FORMAT_VERSION,
             'fraction': fraction,
             'seed': seed,
             'source': os.path.basename(source),
             'source_hash': digest,
-            'image_ids': _take(ordered, fraction),
+            'image_ids': image_ids,
         }
-        for fraction in wanted
-    }
-    for path, content in contents.items():
         files.write_json(path, content)
-    return list(contents)
+    return list(chosen)
 
 
 def load(path: str, description: Mapping[str, Any] | None = None) -> dict[str, Any]:

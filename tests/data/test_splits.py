@@ -166,6 +166,33 @@ def test_one_bad_fraction_writes_none(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_counts_are_nested_and_agree_with_the_fractions_of_as_many_images(tmp_path):
+    description = described(random_classes(50, 1))
+    paths = splits.write(description, 'd/train.json', [0.2], 7, str(tmp_path), counts=[25, 10, 1, 50])
+    names = [f'{name}_seed_7.json' for name in ('fraction_0.2', 'count_25', 'count_10', 'count_1', 'count_50')]
+    assert paths == [str(tmp_path / 'splits' / name) for name in names]
+    fraction, half, ten, one, every = (splits.load(path, description) for path in paths)
+    assert ten == fraction
+    assert (half['fraction'], len(half['image_ids'])) == (0.5, 25)
+    assert set(one['image_ids']) < set(ten['image_ids']) < set(half['image_ids']) < set(every['image_ids'])
+    assert sorted(every['image_ids']) == sorted(description['image_ids'])
+    assert half['image_ids'] == splits.make_count(description, 25, 7)
+    assert splits.make_count(description, 25, 8) != half['image_ids']
+    assert splits.count_path('a/splits/', 5, 0) == 'a/splits/count_5_seed_0.json'
+
+
+@pytest.mark.parametrize('count', [0, -1, 11, 2.0, True, None])
+def test_counts_that_the_set_cannot_give_are_refused(tmp_path, count: object):
+    with pytest.raises(errors.UserError, match=r"count is .*set in --counts.*1 to 10, the images of the set 'train'"):
+        splits.write(described([[1]] * 10), 'x', [0.5], 0, str(tmp_path), counts=[5, count])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_count_twice_is_refused(tmp_path):
+    with pytest.raises(errors.UserError, match=r'counts is \[5, 5\]'):
+        splits.write(described([[1]] * 10), 'x', [], 0, str(tmp_path), counts=[5, 5])
+
+
 def test_a_split_of_another_set_is_refused(tmp_path):
     (path,) = splits.write(described([[1]] * 10), 'a/train.json', [0.5], 0, str(tmp_path))
     other = described([[1]] * 10, first=7)
