@@ -9,6 +9,7 @@ from official.modeling import hyperparams
 
 from official_rethink.common import errors
 from official_rethink.configs import checks, layers, parse, study_kinds, study_validation
+from official_rethink.configs.study_arms import ArmConfig
 from official_rethink.configs.study_data import DataConfig
 
 RANDOM = study_validation.RANDOM
@@ -96,41 +97,6 @@ class BudgetConfig(hyperparams.Config):
     def supervised(self, rounds: int = 1) -> int:
         """Steps a supervised arm trains for, where no arm has more than `rounds` rounds of self-training."""
         return self.supervised_steps or self.teacher_steps + rounds * self.student_steps
-
-
-@dataclasses.dataclass
-class ArmConfig(hyperparams.Config):
-    """One row of the comparison.
-
-    Attributes:
-        name: of the row; letters, digits, '.', '_' and '-'.
-        network: name of one of the study's networks; '' for the study's own `supervised` and `self_training`.
-        initialization: 'random', or the checkpoint to start from.
-        initialization_modules: what is read from that checkpoint.
-        pretraining: name of a pre-training of the study to start from; '' for none.
-        augmentation: S1, S2, S3 or S4.
-        label_fraction: share of the labelled images, in (0, 1].
-        self_training: teacher, pseudo labels, student; False trains on human labels alone.
-        self_training_rounds: how often labels are made and learnt from; from the second on the student of the
-            round before is the teacher.
-        joint: classify other images in every step too, on the same backbone; a self-training arm's teacher
-            is trained so as well.
-        score_threshold: a pseudo label, a box or a pixel, counts for the student at or over this score.
-        student_init: the student starts from its 'teacher', or anew from the arm's 'initialization'.
-    """
-
-    name: str = ''
-    network: str = ''
-    initialization: str = RANDOM
-    initialization_modules: list[str] = dataclasses.field(default_factory=lambda: ['backbone'])
-    pretraining: str = ''
-    augmentation: str = 'S1'
-    label_fraction: float = 1.0
-    self_training: bool = False
-    self_training_rounds: int = 1
-    joint: bool = False
-    score_threshold: float = 0.5
-    student_init: str = 'teacher'
 
 
 @dataclasses.dataclass
@@ -238,8 +204,12 @@ class StudyConfig(hyperparams.Config):
         return next(item for item in self.pretraining if item.name == name)
 
     def supervised_steps(self) -> int:
-        """Steps a supervised arm trains for."""
+        """Steps a supervised arm trains for that names none of its own."""
         return self.budget.supervised(study_validation.most_rounds(self.arms))
+
+    def steps_of(self, arm: ArmConfig) -> int:
+        """Steps a supervised arm trains for."""
+        return arm.steps or self.supervised_steps()
 
 
 def load(config_files: Sequence[str], params_override: str = '') -> StudyConfig:

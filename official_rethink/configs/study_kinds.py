@@ -14,7 +14,7 @@ class Kind:
     Attributes:
         networks: what they are called, in the plural.
         metric: name of the number a study compares them by, a share of 1 of which more is better.
-        extras: further numbers its tables show, under the names the evaluation gives them.
+        extras: further numbers its tables show, under the names the evaluation gives them; those that every arm has.
         scenes: the built-in scenes they learn from, as `prepare scenes --kind` names them.
         label: what a pseudo label with a score is called.
         labels: in the plural.
@@ -30,7 +30,8 @@ class Kind:
     boxes: bool
 
 
-DETECTION = Kind('detectors', 'AP', ('AP50', 'AP75'), 'detection', 'box', 'boxes', True)
+_MASKS = ('mask_AP', 'mask_AP50', 'mask_AP75')
+DETECTION = Kind('detectors', 'AP', ('AP50', 'AP75', *_MASKS), 'detection', 'box', 'boxes', True)
 SEGMENTATION = Kind(
     'segmentation networks',
     'mIoU',

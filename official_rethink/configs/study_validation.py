@@ -12,6 +12,7 @@ STUDENT_STARTS = ('teacher', 'initialization')
 PRETRAINING_KINDS = ('classification', 'simclr', 'alignment')
 _SCALES = (0.1, 4.0)  # of the network's input; more is a slip of the pen, and of the memory
 _PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
+_COUNT = '0 for all that label_fraction leaves, or a number of images'
 _PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
@@ -65,11 +66,11 @@ def most_rounds(arms: Any) -> int:
 def _validate_budget(config: Any, rules: checks.Rules) -> None:
     budget = config.budget
     rules.at_least(1, 'budget.teacher_steps', 'budget.student_steps', 'budget.validation_interval')
-    shortest = min(budget.teacher_steps, budget.student_steps)
+    shortest, whose = _shortest(config)
     if budget.validation_interval > shortest:
         raise rules.fail(
             'budget.validation_interval',
-            f'at most {shortest}, the shortest training, so that each has a best checkpoint',
+            f'at most {shortest}, the shortest training{whose}, so that each has a best checkpoint',
         )
     total = budget.teacher_steps + most_rounds(config.arms) * budget.student_steps
     compared = any(arm.self_training for arm in config.arms)
@@ -78,6 +79,16 @@ def _validate_budget(config: Any, rules: checks.Rules) -> None:
             'budget.supervised_steps',
             f'0, or at least {total}, teacher_steps + student_steps of every round, or the supervised arms get less',
         )
+
+
+def _shortest(config: Any) -> tuple[int, str]:
+    """Length of the shortest training, and which it is where that is not the budget's."""
+    budget = config.budget
+    lengths = [(budget.teacher_steps, ''), (budget.student_steps, '')]
+    if not any(arm.self_training for arm in config.arms):
+        lengths = [(config.supervised_steps(), '')]
+    lengths += [(arm.steps, f" (arm '{arm.name}')") for arm in config.arms if arm.steps]
+    return min(lengths)
 
 
 def _validate_arms(config: Any, where: checks.Where) -> None:
@@ -130,6 +141,12 @@ def _validate_arm(arm: Any, prefix: str, floor: float, where: checks.Where) -> N
             raise errors.unknown_name(label, getattr(arm, name), allowed, where(prefix + name))
     if not 0 < arm.label_fraction <= 1:
         raise fail('label_fraction', 'over 0, to 1')
+    if arm.label_count < 0 or arm.label_count and arm.label_fraction != 1:
+        both = f'0 where label_fraction is {arm.label_fraction:g}'
+        raise fail('label_count', both if arm.label_count > 0 else _COUNT)
+    if arm.steps < 0 or arm.steps and arm.self_training:
+        both = '0 where self_training is true: teacher and student take the steps of the budget'
+        raise fail('steps', both if arm.steps > 0 else "0 for the budget's, or a number of steps")
     if arm.self_training and not floor <= arm.score_threshold <= 1:
         stored = f'pseudo_labels.score_floor, {floor}, to 1, since detections under the floor are not stored'
         raise fail('score_threshold', f'from {stored if floor else "0 to 1"}')

@@ -5,9 +5,9 @@ import tempfile
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import parse, study_kinds, study_validation
+from official_rethink.configs import layers, parse, study_kinds, study_validation
 from official_rethink.configs import study as study_config
-from official_rethink.study import outputs, overrides, plan, steps
+from official_rethink.study import outputs, overrides, plan, settings, steps
 
 
 def make_plan(config: study_config.StudyConfig) -> plan.Plan:
@@ -17,11 +17,14 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
         UserError: the first thing that is wrong.
     """
     for role in config.roles():
-        overrides.check_role(role, config.role(role))
+        settings.check_role(role, config.role(role))
+    settings.check_arms(config)
     batches = overrides.batches(config)
     _check_kinds(config)
     _check_checkpoints(config)
     num_classes, num_unlabelled, other = _check_own_data(config) if config.data.labelled else (0, 0, {})
+    if not config.data.labelled:
+        _check_counts(config, config.data.scenes.num_labelled)
     made = plan.build(config, num_classes, num_unlabelled, batches, other)
     _check_trainings(config, made)
     return made
@@ -76,24 +79,36 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
         seen: list[Any] = []
         for step in made.steps.values():
             # Seeds differ in nothing that can be wrong.
-            signature = {**(step.config or {}), 'task': {**(step.config or {}).get('task', {}), 'seed': 0}}
-            if not step.trains or (step.role, signature) in seen:
+            shared = {**(step.config or {}), 'task': {**(step.config or {}).get('task', {}), 'seed': 0}}
+            signature = (step.role, step.given('params_override'), shared)
+            if not step.trains or signature in seen:
                 continue
-            seen.append((step.role, signature))
-            settings = config.role(step.role)
+            seen.append(signature)
             with open(path, 'w', encoding='utf-8') as handle:
                 handle.write(outputs.to_yaml(step.filled_config('study') or {}))
-            files = [*settings.config_files, path]
-            try:
-                params = parse.load_experiment(settings.experiment, files, settings.params_override)
-            except errors.UserError as error:
-                text = str(error).replace(path, 'the study')
-                raise errors.UserError(f'{step.kind} of the study: {text}') from error
-            if step.kind == 'teacher' and made.kind.boxes:
-                _check_floor(config, params)
-            if params.trainer.train_steps != step.total:
-                key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
-                raise errors.bad_value(key, found, f'{step.total}, the budget')
+            _check_training(config, made, step, path)
+
+
+def _check_training(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, path: str) -> None:
+    """Checks one training, whose part that the study sets stands in `path`."""
+    experiment, override = config.role(step.role).experiment, ','.join(step.given('params_override'))
+    try:
+        params = parse.load_experiment(experiment, [*step.given('config_file'), path], override)
+    except errors.UserError as error:
+        text = str(error).replace(path, 'the study').replace(layers.OVERRIDE_FLAG, _override_words(config, made, step))
+        raise errors.UserError(f'{step.kind} of the study: {text}') from error
+    if step.kind == 'teacher' and made.kind.boxes:
+        _check_floor(config, params)
+    if params.trainer.train_steps != step.total:
+        key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
+        raise errors.bad_value(key, found, f'{step.total}, the budget')
+
+
+def _override_words(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step) -> str:
+    """Where a training's params_override stands: with the role, with an arm, or with both."""
+    arms = [run.arm for run in made.sharing(step.name) if run.arm.params_override]
+    places = [f'{step.role}.params_override'] if config.role(step.role).params_override or not arms else []
+    return ' or '.join([*places, *([f"params_override of arm '{arms[0].name}'"] if arms else [])])
 
 
 def _check_floor(config: study_config.StudyConfig, params: Any) -> None:
@@ -143,10 +158,19 @@ def _check_own_data(config: study_config.StudyConfig) -> tuple[int, int, dict[st
         for measured in ('validation', 'test'):
             if learnt in found and measured in found:
                 splits.check_disjoint(found[learnt], found[measured], names=(learnt, measured))
+    _check_counts(config, found['labelled']['num_images'])
     if not config.kind().boxes:
         _check_label_maps(config, found)
     other = _check_other_sets(config, found)
     return max(classes) + 1, found.get('unlabelled', {}).get('num_images', 0), other
+
+
+def _check_counts(config: study_config.StudyConfig, labelled: int) -> None:
+    """Refuses an arm that asks for more labelled images than there are."""
+    for index, arm in enumerate(config.arms):
+        if arm.label_count > labelled:
+            key = f"arms[{index}].label_count (arm '{arm.name}')"
+            raise errors.bad_value(key, arm.label_count, f'at most {labelled:,}, the labelled images')
 
 
 def _check_label_maps(config: study_config.StudyConfig, found: dict[str, dict[str, Any]]) -> None:

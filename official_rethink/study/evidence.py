@@ -4,6 +4,7 @@ Every difference is taken seed by seed, and put so that a positive one speaks fo
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from official_rethink.study import statistics
 from official_rethink.study.words import points
 
 RANDOM, ALIGNMENT = 'random', 'alignment'
+_OFTEN_ALIKE = ('network', 'own_steps', 'params_override')
 Arm = dict[str, Any]
 
 
@@ -55,13 +57,13 @@ def of(arms: list[Arm], **traits: Any) -> list[Arm]:
 
 
 def _trait(arm: Arm, name: str) -> Any:
-    # Arms of a study without networks, and of a record of before there were any, have the same one.
-    return arm.get('network', '') if name == 'network' else arm[name]
+    # Arms of a study without these, and of a record of before there were any, have the same ones.
+    return json.dumps(arm.get(name) or None, sort_keys=True) if name in _OFTEN_ALIKE else arm[name]
 
 
 def _regime(arm: Arm, *without: str) -> dict[str, Any]:
     """What an arm's counterpart has in common with it."""
-    names = ('network', 'initialization', 'augmentation', 'label_fraction', 'self_training', 'joint')
+    names = ('initialization', 'augmentation', 'label_fraction', 'self_training', 'joint', *_OFTEN_ALIKE)
     return {name: _trait(arm, name) for name in names if name not in without}
 
 

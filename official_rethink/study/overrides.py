@@ -4,41 +4,9 @@ import dataclasses
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import layers
 from official_rethink.configs import study as study_config
-
-# Keys a role's params_override may not set, and the study's field that sets them.
-_OWNED = {
-    'task.seed': 'seeds',
-    'task.train_data.input_path': 'data.labelled',
-    'task.train_data.split_file': "an arm's label_fraction",
-    'task.train_data.augmentation.policy': "an arm's augmentation",
-    'task.validation_data.input_path': 'data.validation',
-    'task.test_data.input_path': 'data.test',
-    'task.init_checkpoint': "an arm's initialization or pretraining",
-    'task.init_checkpoint_modules': "an arm's initialization_modules",
-    'task.classification_data.input_path': 'data.classification',
-    'task.classification_validation_data.input_path': 'data.classification_validation',
-    'task.joint.num_classes': "the classification images' class list",
-    'task.pseudo_data.input_path': 'the pseudo labels the study makes',
-    'task.pseudo_data.manifest': 'the pseudo labels the study makes',
-    'task.pseudo_data.augmentation.policy': "an arm's augmentation",
-    'task.pseudo_data.score_threshold': "an arm's score_threshold",
-    'trainer.train_steps': 'budget',
-    'trainer.schedule.base_train_steps': 'budget',
-    'trainer.schedule.train_epochs': 'budget',
-    'trainer.schedule.train_examples': 'budget',
-    'trainer.validation_interval': 'budget.validation_interval',
-    'task.model.num_classes': "the data's class list",
-}
-# What a pre-training may decide for itself, since no arm does.
-_FREE_IN_PRETRAINING = (
-    'task.train_data.split_file',
-    'task.train_data.augmentation.policy',
-    'task.test_data.input_path',
-    'task.init_checkpoint',
-    'task.init_checkpoint_modules',
-)
+from official_rethink.study import settings as settings_module
+from official_rethink.study.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,29 +29,6 @@ class Batch:
     def images(self) -> int:
         """Images a step reads."""
         return self.human + self.pseudo + self.classified
-
-
-def check_role(role: str, settings: study_config.RoleConfig) -> None:
-    """Refuses overrides of what the study itself sets.
-
-    Raises:
-        UserError: names the key and the study's field to use instead.
-    """
-    if not settings.params_override:
-        return
-    for key, value in _flat(layers.read_override(settings.params_override).values, ''):
-        free = role.startswith(study_config.PRETRAINING) and key in _FREE_IN_PRETRAINING
-        if key in _OWNED and not free:
-            allowed = f'nothing; in a study, {_OWNED[key]} decides it'
-            raise errors.bad_value(f'{role}.params_override: {key}', value, allowed)
-
-
-def _flat(values: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        key = f'{prefix}{name}'
-        found += _flat(value, f'{key}.') if isinstance(value, dict) else [(key, value)]
-    return found
 
 
 def training(
@@ -187,26 +132,41 @@ def read_pseudo_labels(config: dict[str, Any], arm: study_config.ArmConfig, labe
 
 
 def batches(config: study_config.StudyConfig) -> dict[str, Batch]:
-    """Reads each role's batch sizes from its experiment, config files and overrides."""
-    from official.core import exp_factory  # noqa: PLC0415  (TensorFlow)
-
-    from official_rethink.configs import parse  # noqa: PLC0415
+    """Reads the batch sizes of each role, and of each arm that sets something otherwise, by `Settings.variant`."""
+    from official_rethink.configs import parse  # noqa: PLC0415  (TensorFlow)
 
     found = {}
     for role in config.roles():
-        settings = config.role(role)
+        settings = settings_module.of(config, role)
         if settings.experiment not in parse.experiments():
             raise errors.unknown_name(f'{role}.experiment', settings.experiment, parse.experiments())
+        found[settings.variant] = _batch(settings, f'{role}.params_override')
+    for index, arm in enumerate(config.arms):
+        for part in ('supervised', 'self_training')[: 1 + arm.self_training]:
+            settings = settings_module.of(config, config.role_of(arm, part), arm.params_override)
+            if settings.variant not in found:
+                found[settings.variant] = _batch(settings, f"arms[{index}].params_override (arm '{arm.name}')")
+    return found
+
+
+def _batch(settings: Settings, override: str) -> Batch:
+    """The batch sizes of one kind of training; `override` names the place of its params_override."""
+    from official.core import exp_factory  # noqa: PLC0415  (TensorFlow)
+
+    from official_rethink.configs import layers, parse  # noqa: PLC0415
+
+    try:
         loaded = parse.load_config(
             exp_factory.get_exp_config(settings.experiment), settings.config_files, settings.params_override
         )
-        task = loaded.params.task
-        _check_kind(role, settings.experiment, task)
-        pseudo = task.pseudo_data.global_batch_size if hasattr(task, 'pseudo_data') else 0
-        classified = task.classification_data.global_batch_size if hasattr(task, 'classification_data') else 0
-        base = loaded.params.trainer.schedule.base_batch_size
-        found[role] = Batch(task.train_data.global_batch_size, pseudo, base, classified)
-    return found
+    except errors.UserError as error:
+        raise errors.UserError(str(error).replace(layers.OVERRIDE_FLAG, override)) from error
+    task = loaded.params.task
+    _check_kind(settings.role, settings.experiment, task)
+    pseudo = task.pseudo_data.global_batch_size if hasattr(task, 'pseudo_data') else 0
+    classified = task.classification_data.global_batch_size if hasattr(task, 'classification_data') else 0
+    base = loaded.params.trainer.schedule.base_batch_size
+    return Batch(task.train_data.global_batch_size, pseudo, base, classified)
 
 
 def _check_kind(role: str, experiment: str, task: Any) -> None:

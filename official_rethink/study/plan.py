@@ -1,17 +1,15 @@
 """Turns a study into the steps it takes, each shared by all the arms that need it."""
 
 import dataclasses
-import hashlib
-import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from official_rethink.configs import study as study_config
 from official_rethink.configs import study_kinds
 from official_rethink.study import data as study_data
-from official_rethink.study import overrides
+from official_rethink.study import identity, overrides, settings
 from official_rethink.study.data import Data
+from official_rethink.study.settings import Settings
 from official_rethink.study.steps import Step
 
 
@@ -105,7 +103,7 @@ class _Builder:
         if arm.pretraining:
             stages['pretraining'] = self._pretraining(self._config.pretraining_of(arm.pretraining))
         if not arm.self_training:
-            stages['supervised'] = self._supervised(arm, seed, 'supervised', self._config.supervised_steps())
+            stages['supervised'] = self._supervised(arm, seed, 'supervised', self._config.steps_of(arm))
             return ArmRun(arm, seed, stages)
         teacher = stages['teacher'] = self._supervised(arm, seed, 'teacher', self._config.budget.teacher_steps)
         for number in range(1, arm.self_training_rounds + 1):
@@ -117,18 +115,25 @@ class _Builder:
     def _pretraining(self, item: study_config.PretrainingConfig) -> str:
         """The one run that all arms and seeds share."""
         name = f'training/pretraining-{item.name}'
-        role = study_config.PRETRAINING + item.name
-        config = overrides.pretraining(self._data, self._batches[role], item)
+        own = settings.of(self._config, study_config.PRETRAINING + item.name)
+        config = overrides.pretraining(self._data, self._batch(own), item)
         sets = overrides.pretraining_sets(item)
-        return self._training(role, 'pretraining', name, item.steps, config, sets, (), '')
+        return self._training(own, 'pretraining', name, item.steps, config, sets, (), '')
+
+    def _batch(self, own: Settings) -> overrides.Batch:
+        # What the check of the plan did not tell apart is of the role's own size; it compares the lengths too.
+        return self._batches.get(own.variant, self._batches[own.role])
 
     def _split(self, arm: study_config.ArmConfig, seed: int) -> tuple[str, tuple[str, ...]]:
         """Path of the arm's split file and the step that makes it; nothing for all labels."""
-        if arm.label_fraction == 1:
+        if arm.label_fraction == 1 and not arm.label_count:
             return '', ()
         # A fraction's images do not depend on which others are asked for, so each has its own step.
-        fraction = float(arm.label_fraction)
-        name = f'splits/labels{fraction!r}-seed{seed}'
+        if arm.label_count:
+            kind, value = 'count', str(arm.label_count)
+        else:
+            kind, value = 'fraction', repr(float(arm.label_fraction))
+        name = f'splits/{kind if arm.label_count else "labels"}{value}-seed{seed}'
         step = Step(
             name=name,
             kind='split',
@@ -136,21 +141,21 @@ class _Builder:
             arguments=(
                 'split',
                 f'--input={self._data.labelled}',
-                f'--fractions={fraction!r}',
+                f'--{kind}s={value}',
                 f'--seed={seed}',
                 f'--output_dir={{out}}/{name}',
             ),
             needs=self._data.steps('labelled'),
             inputs=self._data.inputs('labelled'),
-            products=('splits/fraction_*.json',),
+            products=(f'splits/{kind}_*.json',),
             total=1,
-            unit='fraction',
+            unit=kind,
         )
-        return f'{{out}}/{name}/splits/fraction_{fraction!r}_seed_{seed}.json', (self.add(step),)
+        return f'{{out}}/{name}/splits/{kind}_{value}_seed_{seed}.json', (self.add(step),)
 
     def _training(
         self,
-        role: str,
+        own: Settings,
         kind: str,
         name: str,
         steps: int,
@@ -159,38 +164,40 @@ class _Builder:
         needs: tuple[str, ...],
         start: str,
     ) -> str:
-        settings = self._config.role(role)
-        arguments = [f'--experiment={settings.experiment}']
-        arguments += [f'--config_file={path}' for path in settings.config_files]
-        if settings.params_override:
-            arguments.append(f'--params_override={settings.params_override}')
-        arguments += ['--mode=train_and_eval', f'--model_dir={{out}}/{name}']
         outside = () if start in ('', study_config.RANDOM) else (f'{start}*', f'{start}/*')
         return self.add(
             Step(
                 name=name,
                 kind=kind,
                 module='official_rethink.train',
-                arguments=tuple(arguments),
+                arguments=(*own.arguments(), '--mode=train_and_eval', f'--model_dir={{out}}/{name}'),
                 config=config,
                 needs=(*self._data.steps(*sets), *needs),
-                inputs=(*self._data.inputs(*sets), *settings.config_files, *outside),
+                inputs=(*self._data.inputs(*sets), *own.config_files, *outside),
                 products=('best/*.index', 'best/*.data-*'),
                 leaves=('test.json', 'params.yaml'),
                 total=steps,
-                images_per_step=self._batches[role].images,
-                role=role,
+                images_per_step=self._batch(own).images,
+                role=own.role,
                 metric=self._kind.metric,
             )
         )
 
-    def _common(self, arm: study_config.ArmConfig, seed: int, role: str, steps: int, split: str) -> dict[str, Any]:
+    def _common(
+        self, arm: study_config.ArmConfig, seed: int, own: Settings, steps: int, split: str
+    ) -> dict[str, Any]:
         config = overrides.training(
-            self._data, self._batches[role], arm, seed, steps, self._config.budget.validation_interval, split
+            self._data, self._batch(own), arm, seed, steps, self._config.budget.validation_interval, split
         )
         if arm.joint:
             overrides.read_classification(config, self._data)
         return config
+
+    def _settings(self, arm: study_config.ArmConfig, part: str) -> Settings:
+        return settings.of(self._config, self._config.role_of(arm, part), arm.params_override)
+
+    def _identity(self, arm: study_config.ArmConfig) -> str:
+        return identity.of(arm, self._config.supervised_steps())
 
     def _start(self, config: dict[str, Any], arm: study_config.ArmConfig) -> tuple[str, ...]:
         """Starts a training as its arm does; returns the steps this needs."""
@@ -204,11 +211,11 @@ class _Builder:
 
     def _supervised(self, arm: study_config.ArmConfig, seed: int, kind: str, steps: int) -> str:
         split, split_steps = self._split(arm, seed)
-        role = self._config.role_of(arm, 'supervised')
-        config = self._common(arm, seed, role, steps, split)
+        own = self._settings(arm, 'supervised')
+        config = self._common(arm, seed, own, steps, split)
         needs = (*split_steps, *self._start(config, arm))
-        name = f'training/{kind}-{_identity(arm)}-seed{seed}'
-        return self._training(role, kind, name, steps, config, _sets(arm), needs, arm.initialization)
+        name = f'training/{kind}-{self._identity(arm)}-seed{seed}'
+        return self._training(own, kind, name, steps, config, _sets(arm), needs, arm.initialization)
 
     def _label(self, arm: study_config.ArmConfig, teacher: str, number: int) -> str:
         """Labels by the teacher of round `number`, which from the second on is a student."""
@@ -250,8 +257,8 @@ class _Builder:
 
     def _student(self, arm: study_config.ArmConfig, seed: int, teacher: str, label: str, number: int) -> str:
         split, split_steps = self._split(arm, seed)
-        steps, role = self._config.budget.student_steps, self._config.role_of(arm, 'self_training')
-        config = self._common(arm, seed, role, steps, split)
+        steps, own = self._config.budget.student_steps, self._settings(arm, 'self_training')
+        config = self._common(arm, seed, own, steps, split)
         overrides.read_pseudo_labels(config, arm, label)
         start, needs = '', (*split_steps, *self._data.steps('unlabelled'), teacher, label)
         if arm.student_init == 'teacher':
@@ -259,33 +266,14 @@ class _Builder:
         else:
             needs += self._start(config, arm)
             start = arm.initialization
-        threshold, origin = _number(arm.score_threshold), arm.student_init
+        threshold, origin = identity.number(arm.score_threshold), arm.student_init
         # Arms of one and of several rounds share the rounds they have in common.
         mark = f'-round{number}' if number > 1 else ''
-        name = f'training/student-{_identity(arm)}-over{threshold}-from_{origin}{mark}-seed{seed}'
-        return self._training(role, 'student', name, steps, config, _sets(arm), needs, start)
+        name = f'training/student-{self._identity(arm)}-over{threshold}-from_{origin}{mark}-seed{seed}'
+        return self._training(own, 'student', name, steps, config, _sets(arm), needs, start)
 
 
 def _sets(arm: study_config.ArmConfig) -> tuple[str, ...]:
     """The data sets every training of an arm reads."""
     other = ('classification', 'classification_validation') if arm.joint else ()
     return ('labelled', 'validation', 'test', *other)
-
-
-def _number(value: float) -> str:
-    return f'{value:g}' if value != int(value) else f'{value:.1f}'
-
-
-def _identity(arm: study_config.ArmConfig) -> str:
-    """What tells one teacher from another, as part of a folder's name."""
-    start = arm.initialization
-    if start != study_config.RANDOM:
-        modules = ','.join(arm.initialization_modules)
-        digest = hashlib.sha256(f'{start} {modules}'.encode()).hexdigest()[:6]
-        start = re.sub(r'[^A-Za-z0-9.]+', '_', os.path.basename(start.rstrip('/')))[:24] + '_' + digest
-    if arm.pretraining:
-        start = f'pretraining_{arm.pretraining}'
-    joint = '-joint' if arm.joint else ''
-    # No name has a plus sign, so no two arms come to the same.
-    network = f'{arm.network}+' if arm.network else ''
-    return f'{network}{start}-{arm.augmentation}-labels{_number(arm.label_fraction)}{joint}'

@@ -89,12 +89,20 @@ def _arm(
         'rounds': arm.self_training_rounds if arm.self_training else 0,
         'score_threshold': arm.score_threshold if arm.self_training else None,
         'student_init': arm.student_init if arm.self_training else None,
-        'steps': None if arm.self_training else config.steps_of(arm),
+        'steps': _steps(config, arm),
+        'own_steps': arm.steps if arm.steps != config.supervised_steps() else 0,
         'params_override': dict(settings.flat(settings.read(arm.params_override))),
         'mean': statistics.mean(values),
         'std': statistics.std(values),
         'seeds': seeds,
     }
+
+
+def _steps(config: study_config.StudyConfig, arm: study_config.ArmConfig) -> int:
+    """Steps of all the trainings of an arm together."""
+    if not arm.self_training:
+        return config.steps_of(arm)
+    return config.budget.teacher_steps + arm.self_training_rounds * config.budget.student_steps
 
 
 def _share(plan: Plan, arm: study_config.ArmConfig, out: str) -> float:

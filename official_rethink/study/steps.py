@@ -30,7 +30,7 @@ _CODE = {
     'official_rethink.pseudo_label': (*_ALL_TRAINING, 'pseudo_label.py'),
 }
 # A study file's own schema says nothing about how a step computes.
-_NOT_COMPUTING = ('study.py', 'study_data.py', 'study_kinds.py', 'study_validation.py')
+_NOT_COMPUTING = ('study.py', 'study_arms.py', 'study_data.py', 'study_kinds.py', 'study_validation.py')
 _WHOLE_FILE = 64 << 20
 _EDGE = 1 << 20
 
@@ -75,6 +75,12 @@ class Step:
     def trains(self) -> bool:
         """Whether the step is a training run, with metrics and checkpoints."""
         return self.module == 'official_rethink.train'
+
+    def given(self, flag: str) -> list[str]:
+        """The values of a flag, but for what the study itself makes."""
+        start = f'--{flag}='
+        values = [item.removeprefix(start) for item in self.arguments if item.startswith(start)]
+        return [value for value in values if '{out}' not in value]
 
     def folder(self, out: str) -> str:
         """The step's folder inside the study's folder `out`."""

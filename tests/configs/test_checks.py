@@ -9,7 +9,7 @@ import pytest
 from official.modeling import hyperparams
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, detection, simclr, study, study_data, types
+from official_rethink.configs import checks, detection, simclr, study, study_arms, study_data, types
 from tools import source_tree
 
 
@@ -124,7 +124,7 @@ def test_ranges_at_their_ends(method, good, bad, words):
 
 
 def _our_config_classes():
-    modules = (types, detection, simclr, study, study_data)
+    modules = (types, detection, simclr, study, study_arms, study_data)
     return [
         cls
         for module in modules

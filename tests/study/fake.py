@@ -101,6 +101,8 @@ class Commands:
             histogram = {'edges': [0.0, 0.25, 0.5, 0.75, 1.0], 'counts': self.counts}
             manifest = {'num_images': 50, 'num_instances': sum(self.counts), 'score_histogram': histogram}
             return [('pseudo-00000-of-00001.tfrecord', 'boxes'), ('manifest.json', json.dumps(manifest))]
+        if 'counts' in flags:
+            return [(f'splits/count_{flags["counts"]}_seed_{flags["seed"]}.json', json.dumps({'image_ids': ['1']}))]
         if 'fractions' in flags:
             names = [f'splits/fraction_{f}_seed_{flags["seed"]}.json' for f in flags['fractions'].split(',')]
             return [(name, json.dumps({'image_ids': ['1']})) for name in names]
