@@ -14,15 +14,32 @@ from official_rethink.configs import backbones, families, normalization, types, 
 
 
 @dataclasses.dataclass
+class Anchor(maskrcnn.Anchor):
+    """Model Garden's, with sizes further apart where one level has to find objects of all sizes.
+
+    Attributes:
+        num_scales: sizes of a level.
+        aspect_ratios: width over height; of each size.
+        anchor_size: the smallest size, in strides of its level.
+        octaves: over how many doublings the sizes of a level are spread: 4 sizes over 4 octaves are 1, 2, 4 and 8
+            times the smallest. With 1, Model Garden's, the level above goes on where a level ends.
+    """
+
+    octaves: float = 1.0
+
+
+@dataclasses.dataclass
 class MaskRCNN(maskrcnn.MaskRCNN):
     """Model Garden's, with any of our backbones and any normalisation.
 
     Attributes:
+        anchor: sizes and shapes of what the region proposal network starts from.
         backbone: of Model Garden's, or ResNeXt or VGG.
         norm_activation: of backbone, pyramid and heads; the region proposal network has no normalisation [D1].
         fc_normalization: whether the box head's fully connected layers are normalised too: [MG] is true, [D1] false.
     """
 
+    anchor: Anchor = dataclasses.field(default_factory=Anchor)
     backbone: backbones.Backbone = dataclasses.field(default_factory=backbones.Backbone)
     norm_activation: normalization.NormActivation = dataclasses.field(default_factory=normalization.NormActivation)
     fc_normalization: bool = False
@@ -64,6 +81,7 @@ class MaskRCNNTask(cfg.TaskConfig):
         model: Mask R-CNN or Faster R-CNN.
         losses: Model Garden's losses of Mask R-CNN.
         matching: anchors against boxes.
+        inference: test-time augmentation, of evaluation and of pseudo labels; a served model has none.
         train_data: human-labelled training examples.
         validation_data: human-labelled examples that choose the best checkpoint.
         test_data: human-labelled examples the best checkpoint is measured on at the end of a run; with
@@ -78,6 +96,7 @@ class MaskRCNNTask(cfg.TaskConfig):
     model: MaskRCNN = dataclasses.field(default_factory=MaskRCNN)
     losses: maskrcnn.Losses = dataclasses.field(default_factory=maskrcnn.Losses)
     matching: RpnMatching = dataclasses.field(default_factory=RpnMatching)
+    inference: types.DetectionInference = dataclasses.field(default_factory=types.DetectionInference)
     train_data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(is_training=True))
     validation_data: DataConfig = dataclasses.field(
         default_factory=lambda: DataConfig(global_batch_size=8, drop_remainder=False)

@@ -9,6 +9,8 @@ from official_rethink.data import shards
 _MODEL = 'task.model.'
 _MODULES = ('backbone', 'decoder', 'rpn_head', 'detection_head')
 _CASCADE = _MODEL + 'roi_sampler.cascade_iou_thresholds'
+# The levels that backbones give out, where a detector may read one without a pyramid.
+_LEVELS = {'vgg': (0, 4), 'resnet': (2, 5), 'resnext': (2, 5), 'efficientnet': (2, 5)}
 # Model Garden has box coder weights for as many stages.
 _MOST_STAGES = 3
 
@@ -23,13 +25,13 @@ def check(rules: checks.Rules) -> None:
         raise rules.clash(_MODEL + 'min_level', _MODEL + 'max_level', 'the first may be at most the second')
     validation_model.check_input_size(rules, model.max_level)
     validation_model.check_backbone(rules)
-    if model.decoder.type not in ('fpn', 'nasfpn'):
-        raise rules.fail(_MODEL + 'decoder.type', "'fpn' or 'nasfpn'")
+    _check_decoder(rules)
     _check_heads(rules)
     _check_regions(rules)
     _check_losses(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
-    modules = [*_MODULES, *(f'detection_head_{number + 1}' for number in range(stages))]
+    modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
+    modules += [f'detection_head_{number + 1}' for number in range(stages)]
     validation_model.check_restored_modules(rules, [*modules, *(['mask_head'] if model.include_mask else [])])
 
 
@@ -64,13 +66,35 @@ def best_metrics(task: Any) -> dict[str, str]:
     return dict.fromkeys(names, families.HIGHER) | per_class
 
 
+def _check_decoder(rules: checks.Rules) -> None:
+    """A pyramid, or one level of the backbone as it is: the region proposal network is the same on every level."""
+    model, key = rules.config.task.model, _MODEL + 'decoder.type'
+    if model.decoder.type != 'identity':
+        rules.choice(key, ('fpn', 'nasfpn', 'identity'))
+        return
+    if model.min_level != model.max_level:
+        raise rules.clash(
+            key, _MODEL + 'min_level', "without a pyramid, 'fpn' or 'nasfpn', min_level and max_level are one level"
+        )
+    first, last = _LEVELS.get(model.backbone.type, (model.min_level, model.max_level))
+    if not first <= model.min_level <= last:
+        raise rules.clash(
+            _MODEL + 'min_level',
+            _MODEL + 'backbone.type',
+            f'without a pyramid it is a level of the backbone, {first} to {last}',
+        )
+
+
 def _check_heads(rules: checks.Rules) -> None:
     model = rules.config.task.model
     counts = ('rpn_head.num_convs', 'detection_head.num_convs', 'detection_head.num_fcs')
     rules.at_least(0, *(_MODEL + key for key in counts))
     rules.at_least(1, _MODEL + 'rpn_head.num_filters', _MODEL + 'detection_head.num_filters')
     rules.at_least(1, _MODEL + 'detection_head.fc_dims', _MODEL + 'anchor.num_scales')
-    rules.positive(_MODEL + 'anchor.anchor_size')
+    rules.positive(_MODEL + 'anchor.anchor_size', _MODEL + 'anchor.octaves')
+    ratios = model.anchor.aspect_ratios
+    if not ratios or min(ratios) <= 0:
+        raise rules.fail(_MODEL + 'anchor.aspect_ratios', 'at least one number, all over 0')
     if not model.include_mask:
         return
     for part in ('mask_head', 'mask_sampler', 'mask_roi_aligner'):

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import tensorflow as tf
-from official.vision.ops import anchor
+from official.vision.ops import anchor_generator
 
 _EPSILON = 1e-8
 
@@ -32,20 +32,22 @@ class AnchorTargets:
 
 
 def multilevel_anchors(model_config) -> dict[str, tf.Tensor]:  # type: ignore[no-untyped-def]
-    """Builds a RetinaNet's anchors.
+    """Builds a detector's anchors.
 
     Args:
-        model_config: Model Garden's `RetinaNet` config.
+        model_config: Model Garden's `RetinaNet` or `MaskRCNN`; or ours, whose anchors may span several octaves.
 
     Returns:
         Level name to float32 [height_l, width_l, 4 * anchors a location], y1 x1 y2 x2 in pixels.
     """
-    return anchor.build_anchor_generator(
-        min_level=model_config.min_level,
-        max_level=model_config.max_level,
-        num_scales=model_config.anchor.num_scales,
-        aspect_ratios=model_config.anchor.aspect_ratios,
-        anchor_size=model_config.anchor.anchor_size,
+    config = model_config.anchor
+    octaves = getattr(config, 'octaves', 1.0)
+    strides = {str(level): 2**level for level in range(model_config.min_level, model_config.max_level + 1)}
+    return anchor_generator.AnchorGenerator(
+        anchor_sizes={level: config.anchor_size * stride for level, stride in strides.items()},
+        scales=[2 ** (octaves * scale / config.num_scales) for scale in range(config.num_scales)],
+        aspect_ratios=config.aspect_ratios,
+        strides=strides,
     )(image_size=tuple(model_config.input_size[:2]))
 
 

@@ -1,5 +1,6 @@
 """Mask R-CNN and Faster R-CNN on Model Garden's, with one choice of normalisation and samples drawn from a seed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,6 +11,19 @@ from official.vision.modeling.decoders import factory as decoder_factory
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.configs import normalization as norm_configs
 from official_rethink.modeling import normalization, sampling
+
+
+class Levels(tf.keras.layers.Layer):
+    """In the place of a pyramid: some of a backbone's levels as they are."""
+
+    def __init__(self, names: Sequence[str]):
+        """Args: of the levels."""
+        super().__init__(name='levels')
+        self._names = tuple(names)
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the levels, [B, h_l, w_l, C] each."""
+        return {name: features[name] for name in self._names}
 
 
 class MaskRCNN(maskrcnn_model.MaskRCNNModel):
@@ -24,8 +38,10 @@ class MaskRCNN(maskrcnn_model.MaskRCNNModel):
 
     @property
     def checkpoint_items(self) -> dict[str, Any]:
-        """Modules by name; a cascade's heads are one module each."""
+        """Modules by name; a cascade's heads are one module each, and a decoder without weights is none."""
         items = dict(super().checkpoint_items)
+        if not self.decoder.weights:
+            del items['decoder']
         heads = items.pop('detection_head')
         names = ['detection_head', *(f'detection_head_{number}' for number in range(1, len(heads)))]
         return {**items, **dict(zip(names, heads, strict=True))}
@@ -49,6 +65,8 @@ def build(
     elsewhere = norm_configs.NONE if frozen else None
     with normalization.scope(norm, elsewhere):
         decoder = decoder_factory.build_decoder(backbone.output_specs, config, regularizer)
+    if decoder is None:
+        decoder = Levels([str(level) for level in range(config.min_level, config.max_level + 1)])
     # The factory calls the region proposal network, which so gets no normalisation, and no other head.
     with normalization.scope(norm, norm_configs.NONE):
         model = factory.build_maskrcnn(specs, config, regularizer, backbone, decoder)
@@ -57,6 +75,8 @@ def build(
         _call(model, config)
     if not config.fc_normalization:
         _drop_fc_norms(model)
+    if norm.normalization == norm_configs.NONE:
+        _start_fcs_at_msra(model)
     return model
 
 
@@ -69,3 +89,13 @@ def _drop_fc_norms(model: MaskRCNN) -> None:
     """Takes the normalisation behind fully connected layers away, which Detectron does not have."""
     for head in model.detection_head:
         head._fc_norms = [normalization.NoNormalization() for _ in head._fc_norms]
+
+
+def _start_fcs_at_msra(model: MaskRCNN) -> None:
+    """Draws fully connected layers from He et al.'s (2015) distribution, by which signals keep their size.
+
+    Model Garden's draws them smaller, which a normalisation behind them would make good.
+    """
+    for head in model.detection_head:
+        for layer in head._fcs:
+            layer.kernel.assign(tf.keras.initializers.HeNormal()(layer.kernel.shape, layer.kernel.dtype))
