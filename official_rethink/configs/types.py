@@ -71,11 +71,14 @@ class DataConfig(ShardData):
         augmentation: what training does to the images; evaluation never augments.
         max_num_instances: instances an example is padded or cut to.
         skip_crowd: leave crowd annotations out in training, as the reference does.
+        skip_difficult: leave out in training what PASCAL VOC marks as difficult: Detectron, which He et al. follow,
+            drops annotations that its files say to ignore (`json_dataset.py`). VOC's evaluation never counts them.
     """
 
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     max_num_instances: int = 100
     skip_crowd: bool = True
+    skip_difficult: bool = True
 
 
 @dataclasses.dataclass

@@ -11,6 +11,8 @@ import numpy as np
 # records and never serialise them, so they start at once and stay small.
 
 _INT64_MAX = 2**63 - 1
+_FLAGS = ('difficult', 'truncated', 'occluded')
+"""Stored as `image/object/<flag>` where an object of the image has it."""
 
 
 @dataclasses.dataclass
@@ -26,6 +28,9 @@ class Annotation:
         keypoints: x, y in pixels, as boxes have them (pixel i covers i to i + 1), and visibility (0 not labelled,
             1 hidden, 2 visible).
         score: of a pseudo label, in [0, 1]; None for a human label.
+        is_difficult: PASCAL VOC's: hard to recognise; its evaluation neither rewards nor punishes hits on it.
+        is_truncated: PASCAL VOC's: the object goes on beyond the box.
+        is_occluded: PASCAL VOC's: something hides part of the object.
     """
 
     box: tuple[float, float, float, float]
@@ -35,6 +40,9 @@ class Annotation:
     mask_png: bytes | None = None
     keypoints: Sequence[tuple[float, float, int]] | None = None
     score: float | None = None
+    is_difficult: bool = False
+    is_truncated: bool = False
+    is_occluded: bool = False
 
 
 @dataclasses.dataclass
@@ -133,6 +141,9 @@ def _object_values(record: Record) -> dict[str, list[Any]]:
     }
     values['image/object/class/label'] = [int(a.label) for a in annotations]
     values['image/object/is_crowd'] = [int(a.is_crowd) for a in annotations]
+    for flag in _FLAGS:
+        if any(column := [int(getattr(a, f'is_{flag}')) for a in annotations]):
+            values[f'image/object/{flag}'] = column
     optional = {'area': 'area', 'mask': 'mask_png', 'score': 'score'}
     for key, attribute in optional.items():
         column = [getattr(a, attribute) for a in annotations]
@@ -198,6 +209,7 @@ def _annotations(values: Any, height: int, width: int) -> list[Annotation]:
     sides = [values(f'image/object/bbox/{side}') for side in ('ymin', 'xmin', 'ymax', 'xmax')]
     labels = values('image/object/class/label')
     crowds = values('image/object/is_crowd')
+    flags = {flag: values(f'image/object/{flag}') for flag in _FLAGS}
     areas, masks, scores = (values(f'image/object/{key}') for key in ('area', 'mask', 'score'))
     flat = list(values('image/object/keypoints'))
     counts = values('image/object/keypoints/count') or [0] * len(labels)
@@ -215,6 +227,7 @@ def _annotations(values: Any, height: int, width: int) -> list[Annotation]:
                 mask_png=masks[i] if masks else None,
                 keypoints=points or None,
                 score=scores[i] if scores else None,
+                **{f'is_{flag}': bool(found[i]) for flag, found in flags.items() if found},
             )
         )
     return annotations

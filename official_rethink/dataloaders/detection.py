@@ -61,8 +61,10 @@ class DetectionParser:
         return decoder.RecordDecoder(include_mask=self._mask_size > 0).decode(record)
 
     def kept(self, decoded: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Which objects train: not a crowd, and scored at or over the threshold; bool [N]."""
+        """Which objects train: not a crowd, not difficult, and scored at or over the threshold; bool [N]."""
         keep = decoded['groundtruth_scores'] >= self._score_threshold
+        if self._params.skip_difficult:
+            keep = tf.logical_and(keep, tf.logical_not(decoded['groundtruth_is_difficult']))
         if self._params.skip_crowd:
             keep = tf.logical_and(keep, tf.logical_not(decoded['groundtruth_is_crowd']))
         return keep
@@ -111,8 +113,8 @@ class DetectionParser:
         Returns:
             The image, uint8 [H, W, 3], and its labels: as in training (crowds left out), and
             'groundtruths' in pixels of the original image, crowds included: source_id int64, height,
-            width, boxes [M, 4], classes [M], areas [M], is_crowds [M], padded with -1, and
-            num_detections int32.
+            width, boxes [M, 4], classes [M], areas [M], is_crowds int32 [M], is_difficult int32 [M], padded with -1,
+            and num_detections int32.
         """
         size = tf.shape(decoded['image'])[:2]
         truth_boxes = box_ops.denormalize_boxes(decoded['groundtruth_boxes'], size)
@@ -135,6 +137,7 @@ class DetectionParser:
                 'classes': _pad(tf.cast(decoded['groundtruth_classes'], tf.int32), length),
                 'areas': _pad(decoded['groundtruth_area'], length),
                 'is_crowds': _pad(tf.cast(decoded['groundtruth_is_crowd'], tf.int32), length),
+                'is_difficult': _pad(tf.cast(decoded['groundtruth_is_difficult'], tf.int32), length),
             },
         }
         return image, labels

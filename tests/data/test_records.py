@@ -18,8 +18,8 @@ def full_record() -> records.Record:
     points = [(1.0, 2.0, 1), (0.0, 0.0, 0)]
     annotations = [
         records.Annotation((8.0, 10.0, 20.0, 30.0), 3, False, 240.0, png, [(12.0, 9.0, 2)], 0.75),
-        records.Annotation((0.0, 0.0, 48.0, 64.0), 7, True, 99.5, inverse_png, None, 0.25),
-        records.Annotation((1.0, 2.0, 3.0, 4.0), 3, False, 4.0, png, points, 1.0),
+        records.Annotation((0.0, 0.0, 48.0, 64.0), 7, True, 99.5, inverse_png, None, 0.25, is_truncated=True),
+        records.Annotation((1.0, 2.0, 3.0, 4.0), 3, False, 4.0, png, points, 1.0, is_difficult=True),
     ]
     return records.Record(
         source_id='11',
@@ -84,6 +84,9 @@ def test_stored_features_are_model_gardens():
     assert features['image/pseudo'].int64_list.value == [1]
     assert list(features['image/object/score'].float_list.value) == [0.75, 0.25, 1.0]
     assert features['image/source_id'].bytes_list.value == [b'11']
+    flags = {key: list(features[f'image/object/{key}'].int64_list.value) for key in ('difficult', 'truncated')}
+    assert flags == {'difficult': [0, 0, 1], 'truncated': [0, 1, 0]}
+    assert 'image/object/occluded' not in features  # nobody has it
 
 
 def test_model_garden_decodes_the_same():

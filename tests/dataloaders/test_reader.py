@@ -92,6 +92,32 @@ def test_evaluation_reads_all_in_order_with_truth(human):
     np.testing.assert_array_equal(truth['num_detections'], [1, 1, 1, 1])
 
 
+def test_difficult_objects_train_on_demand_and_are_told_to_the_evaluation(tmp_path):
+    boxes = [records.Annotation((4.0, 2.0, 20.0, 12.0), label, is_difficult=label == 2) for label in (1, 2, 3)]
+    none = [records.Annotation((4.0, 2.0, 20.0, 12.0), 1, is_difficult=True)]
+    items = [
+        records.Record(str(number), _image(number), 'png', 24, 32, annotations=found)
+        for number, found in enumerate((boxes, none, []), 1)
+    ]
+    categories = [{'id': label, 'name': f'c{label}', 'source_id': label} for label in (1, 2, 3)]
+    shards.write(items, str(tmp_path), 'train', categories, num_shards=1)
+    path = str(tmp_path / 'train*')
+    for skip, counts in ((True, [2, 0, 0]), (False, [3, 1, 0])):
+        params = _params(path, training=False, drop_remainder=False, skip_difficult=skip)
+        ((_, labels),) = _take(reader.read(params, SIZE), 2)
+        np.testing.assert_array_equal(labels['num_instances'], counts)
+        truth = labels['groundtruths']
+        np.testing.assert_array_equal(truth['is_difficult'], [[0, 1, 0], [1, -1, -1], [-1, -1, -1]])
+        np.testing.assert_array_equal(truth['num_detections'], [3, 1, 0])
+        assert truth['is_difficult'].dtype == np.int32
+    # No jitter: what is kept is what trains.
+    for skip, counts in ((True, [0, 0, 2]), (False, [0, 1, 3])):
+        params = _params(path, skip_difficult=skip, augmentation={'scale_min': 1.0, 'scale_max': 1.0})
+        params.global_batch_size = 3
+        ((_, labels),) = _take(reader.read(params, SIZE), 1)
+        assert sorted(labels['num_instances']) == counts
+
+
 def test_split_file_keeps_its_images(human, tmp_path):
     split = str(tmp_path / 'split.json')
     files.write_json(split, {'image_ids': ['103', '107']})

@@ -23,6 +23,7 @@ def _detection_inputs(module):
         'classes': labels['classes'],
         'areas': tf.ones(labels['classes'].shape),
         'is_crowds': tf.zeros_like(labels['classes']),
+        'is_difficult': tf.zeros_like(labels['classes']),
     }
     return images, {**labels, 'groundtruths': truth}
 
