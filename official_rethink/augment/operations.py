@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from official_rethink.augment import boxes_only, color, geometry, resampling
+from official_rethink.augment import boxes_only, color, geometry, points, resampling
 
 MAX_LEVEL = 10.0
 BOX_ONLY_TRANSLATE_CONST = 120.0
@@ -49,6 +49,7 @@ class Scene(NamedTuple):
         pending: 3x3 transform still to be carried out; it keeps the size.
         beyond: uint8 [1, 1, 3], the colour `pending` shows beyond the image.
         label_map: class ids, uint8 [H, W], before `pending`; or None.
+        keypoints: float32 [N, P, 3] y, x, visibility, before `pending`; or None.
     """
 
     image: tf.Tensor
@@ -57,6 +58,7 @@ class Scene(NamedTuple):
     pending: tf.Tensor
     beyond: tf.Tensor
     label_map: tf.Tensor | None = None
+    keypoints: tf.Tensor | None = None
 
 
 class Draws(NamedTuple):
@@ -68,11 +70,15 @@ class Draws(NamedTuple):
 
 
 def start(
-    image: tf.Tensor, boxes: tf.Tensor, planes: tf.Tensor | None, label_map: tf.Tensor | None = None
+    image: tf.Tensor,
+    boxes: tf.Tensor,
+    planes: tf.Tensor | None,
+    label_map: tf.Tensor | None = None,
+    keypoints: tf.Tensor | None = None,
 ) -> Scene:
     """Returns the scene before the first step."""
     beyond = tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8))
-    return Scene(image, boxes, planes, geometry.identity(), beyond, label_map)
+    return Scene(image, boxes, planes, geometry.identity(), beyond, label_map, keypoints)
 
 
 def settle(scene: Scene, fill: str) -> Scene:
@@ -85,6 +91,7 @@ def settle(scene: Scene, fill: str) -> Scene:
             geometry.move_boxes(scene.boxes, scene.pending, size),
             None if scene.planes is None else resampling.move_planes(scene.planes, scene.pending, 0),
             None if scene.label_map is None else resampling.move_label_map(scene.label_map, scene.pending),
+            None if scene.keypoints is None else points.move(scene.keypoints, scene.pending, size),
         )
 
     return tf.cond(geometry.is_identity(scene.pending), lambda: scene, moved)
@@ -184,7 +191,10 @@ def _slide_in_boxes(scene: Scene, choice: Choice, draws: Draws, fill: str) -> Sc
         planes = tf.ensure_shape(tf.transpose(moved[..., 3 : 3 + masks], [2, 0, 1]), planes.shape)
     if label_map is not None:
         label_map = tf.ensure_shape(moved[..., 3 + masks], label_map.shape)
-    return scene._replace(image=image, planes=planes, label_map=label_map)
+    keypoints = scene.keypoints
+    if keypoints is not None:
+        keypoints = tf.ensure_shape(points.slide(keypoints, picked, pixels), keypoints.shape)
+    return scene._replace(image=image, planes=planes, label_map=label_map, keypoints=keypoints)
 
 
 def apply_one_of(

@@ -4,11 +4,12 @@ Order as in the released code: AutoAugment or RandAugment, flip, resize by a ran
 keeps state: the same seed gives the same pixels, eagerly and inside tf.data.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from official_rethink.augment import autoaugment, geometry, operations, policies, randaugment, resampling
+from official_rethink.augment import autoaugment, geometry, operations, points, policies, randaugment, resampling
 
 
 class Augmented(NamedTuple):
@@ -22,6 +23,7 @@ class Augmented(NamedTuple):
             a mask of which nothing is left stays, empty.
         image_info: float32 [4, 2], Model Garden's: original size, desired size, scale, offset.
         label_map: uint8 [output_h, output_w], 255 where the image does not reach, or None if none was given.
+        keypoints: float32 [K, P, 3] y, x in pixels of `image` and visibility, 0 of what left it; or None.
     """
 
     image: tf.Tensor
@@ -30,6 +32,7 @@ class Augmented(NamedTuple):
     masks: tf.Tensor | None
     image_info: tf.Tensor
     label_map: tf.Tensor | None = None
+    keypoints: tf.Tensor | None = None
 
 
 # Nothing below needs AutoGraph, which in tf.data's map would cost seconds per function it converts.
@@ -43,6 +46,8 @@ def augment(
     masks: tf.Tensor | None = None,
     padded_size: tuple[int, int] | None = None,
     label_map: tf.Tensor | None = None,
+    keypoints: tf.Tensor | None = None,
+    flip_order: Sequence[int] = (),
 ) -> Augmented:
     """Augments one image and what is known of it.
 
@@ -57,12 +62,14 @@ def augment(
         label_map: uint8 [H, W], class ids, or None. It goes where the image goes, at the nearest pixel; operations
             on colours, and cutout, leave it alone. Without `boxes`, those round its classes stand in for the
             operation of AutoAugment that works inside boxes.
+        keypoints: float32 [N, P, 3] y, x in pixels and visibility, or None.
+        flip_order: for each of the P points, which one it is in a mirror.
     """
     image = _checked(image)
     if label_map is not None:
         label_map = tf.ensure_shape(label_map, image.shape[:2])
     boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
-    scene = operations.start(image, boxes, masks, label_map)
+    scene = operations.start(image, boxes, masks, label_map, keypoints)
     distort_seed = tf.random.experimental.stateless_fold_in(seed, 1)
     if policy.autoaugment:
         scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed, policy.resampling)
@@ -74,7 +81,10 @@ def augment(
     draws = tf.random.stateless_uniform([4], seed)
     flip = draws[0] < policy.flip_probability
     scale = policy.scale_min + draws[1] * (policy.scale_max - policy.scale_min)
-    return place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill)
+    placed = place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill)
+    if keypoints is None:
+        return placed
+    return placed._replace(keypoints=points.mirrored(placed.keypoints, flip, flip_order))
 
 
 @tf.autograph.experimental.do_not_convert
@@ -116,8 +126,12 @@ def place(
         label_map = resampling.place_planes(
             label_map[tf.newaxis], scene.pending, scaled_size, offset, content, flip, resampling.IGNORE, padded_size
         )[0]
+    keypoints = scene.keypoints
+    if keypoints is not None:
+        keypoints = points.move(tf.gather(keypoints, keep), scene.pending, size)
+        keypoints = points.place(keypoints, size, scaled_size, offset, content, flip)
     return Augmented(
-        resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info, label_map
+        resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info, label_map, keypoints
     )
 
 
