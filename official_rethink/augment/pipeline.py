@@ -9,7 +9,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from official_rethink.augment import autoaugment, geometry, operations, points, policies, randaugment, resampling
+from official_rethink.augment import (
+    autoaugment,
+    fitting,
+    geometry,
+    operations,
+    points,
+    policies,
+    randaugment,
+    resampling,
+)
 
 
 class Augmented(NamedTuple):
@@ -46,6 +55,7 @@ def augment(
     masks: tf.Tensor | None = None,
     padded_size: tuple[int, int] | None = None,
     label_map: tf.Tensor | None = None,
+    resizing: fitting.Resizing | None = None,
     keypoints: tf.Tensor | None = None,
     flip_order: Sequence[int] = (),
 ) -> Augmented:
@@ -62,6 +72,8 @@ def augment(
         label_map: uint8 [H, W], class ids, or None. It goes where the image goes, at the nearest pixel; operations
             on colours, and cutout, leave it alone. Without `boxes`, those round its classes stand in for the
             operation of AutoAugment that works inside boxes.
+        resizing: the size that the jitter refers to, if it is not the largest that fits `output_size`; the policy may
+            draw the shorter side for each image.
         keypoints: float32 [N, P, 3] y, x in pixels and visibility, or None.
         flip_order: for each of the P points, which one it is in a mirror.
     """
@@ -81,10 +93,20 @@ def augment(
     draws = tf.random.stateless_uniform([4], seed)
     flip = draws[0] < policy.flip_probability
     scale = policy.scale_min + draws[1] * (policy.scale_max - policy.scale_min)
-    placed = place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill)
+    resizing = _drawn(resizing, policy, seed)
+    placed = place(scene, output_size, padded_size or output_size, flip, scale, draws[2:4], policy.fill, resizing)
     if keypoints is None:
         return placed
     return placed._replace(keypoints=points.mirrored(placed.keypoints, flip, flip_order))
+
+
+def _drawn(resizing: fitting.Resizing | None, policy: policies.Policy, seed: tf.Tensor) -> fitting.Resizing | None:
+    """Draws the shorter side, where the policy says so."""
+    if resizing is None or policy.shorter_side_min is None or policy.shorter_side_max is None:
+        return resizing
+    seed = tf.random.experimental.stateless_fold_in(seed, 2)
+    low, high = policy.shorter_side_min, policy.shorter_side_max
+    return resizing._replace(shorter_side=fitting.draw_shorter_side(low, high, policy.shorter_side_step, seed))
 
 
 @tf.autograph.experimental.do_not_convert
@@ -96,6 +118,7 @@ def place(
     scale: tf.Tensor,
     crop: tf.Tensor,
     fill: str,
+    resizing: fitting.Resizing | None = None,
 ) -> Augmented:
     """Carries out what is pending together with flip, resize and crop, and pads.
 
@@ -104,12 +127,13 @@ def place(
         output_size: as in `augment`.
         padded_size: as in `augment`.
         flip: bool scalar.
-        scale: float scalar, size of the resized image relative to the largest that fits `output_size`.
+        scale: float scalar, size of the resized image relative to that of `resizing`.
         crop: float [2] in [0, 1), where the crop lies in the room it has.
         fill: the policy's.
+        resizing: None for the largest that fits `output_size`.
     """
     size = tf.shape(scene.image)[:2]
-    scaled_size, offset, content, image_info = _layout(size, output_size, scale, crop)
+    scaled_size, offset, content, image_info = fitting.layout(size, output_size, scale, crop, resizing)
     image = resampling.place_image(
         scene.image, scene.pending, scaled_size, offset, content, flip, fill, scene.beyond[0, 0, 0]
     )
@@ -137,23 +161,37 @@ def place(
 
 @tf.autograph.experimental.do_not_convert
 def resize_and_pad(
-    image: tf.Tensor, output_size: tuple[int, int], padded_size: tuple[int, int] | None = None
+    image: tf.Tensor,
+    output_size: tuple[int, int],
+    padded_size: tuple[int, int] | None = None,
+    resizing: fitting.Resizing | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Resizes an image to the largest that fits `output_size`, for evaluation; nothing is drawn.
+    """Resizes an image to the largest that fits `output_size`, or as `resizing` says; nothing is drawn.
+
+    Evaluation, pseudo labels, serving and its verification all read images by this function.
 
     Args:
         image: uint8 [H, W, 3].
         output_size: height and width to fit.
         padded_size: height and width of the result, `output_size` if None.
+        resizing: another size than the largest that fits; what of it `output_size` does not hold is cut off at the
+            bottom and right.
 
     Returns:
         uint8 [padded_h, padded_w, 3] and image_info float32 [4, 2], as in `Augmented`.
     """
     image = _checked(image)
-    layout = _layout(tf.shape(image)[:2], output_size, tf.constant(1.0), tf.zeros([2]))
-    scaled_size, _, _, image_info = layout
+    layout = fitting.layout(tf.shape(image)[:2], output_size, tf.constant(1.0), tf.zeros([2]), resizing)
+    scaled_size, _, content, image_info = layout
     resized = resampling.to_uint8(tf.image.resize(image, scaled_size))
+    if resizing is not None:
+        resized = resized[: content[0], : content[1]]
     return resampling.pad(resized, padded_size or output_size), image_info
+
+
+def fit(image: tf.Tensor, wanted: fitting.Fit) -> tuple[tf.Tensor, tf.Tensor]:
+    """Brings an image, uint8 [H, W, 3], to a size; see `resize_and_pad`."""
+    return resize_and_pad(image, wanted.size, resizing=wanted.resizing)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -165,29 +203,13 @@ def resize_and_pad_label_map(
     Returns:
         uint8 [padded_h, padded_w], 255 in the padding.
     """
-    scaled_size, offset, content, _ = _layout(tf.shape(label_map), output_size, tf.constant(1.0), tf.zeros([2]))
+    scaled_size, offset, content, _ = fitting.layout(
+        tf.shape(label_map), output_size, tf.constant(1.0), tf.zeros([2])
+    )
     padded_size, still = padded_size or output_size, geometry.identity()
     return resampling.place_planes(
         label_map[tf.newaxis], still, scaled_size, offset, content, tf.constant(False), resampling.IGNORE, padded_size
     )[0]
-
-
-def _layout(
-    size: tf.Tensor, output_size: tuple[int, int], scale: tf.Tensor, crop: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns size after the resize, crop offset, size after the crop (int32 [2] each), and image_info.
-
-    The rounding is that of Model Garden's resize_and_crop_image.
-    """
-    original = tf.cast(size, tf.float32)
-    desired = tf.constant(output_size, tf.float32)
-    ratio = tf.reduce_min(tf.round(scale * desired) / original)
-    # Very long images would shrink to nothing on their short side.
-    scaled = tf.maximum(tf.round(original * ratio), 1.0)
-    offset = tf.floor(tf.maximum(scaled - desired, 0.0) * crop)
-    content = tf.minimum(scaled - offset, desired)
-    image_info = tf.stack([original, desired, scaled / original, offset])
-    return tf.cast(scaled, tf.int32), tf.cast(offset, tf.int32), tf.cast(content, tf.int32), image_info
 
 
 def _checked(image: tf.Tensor) -> tf.Tensor:

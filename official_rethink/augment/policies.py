@@ -26,6 +26,10 @@ class Policy:
         name: how the paper calls it, without 'Augment-'.
         scale_min: smallest factor of the output size the image is resized to, before the crop.
         scale_max: largest such factor.
+        shorter_side_min: where images are resized by their shorter side, the least that it is drawn from, in pixels;
+            None for no draw.
+        shorter_side_max: the greatest.
+        shorter_side_step: it is one of min, min + step, ... max; 0 for any whole number between them.
         flip_probability: probability of the horizontal flip.
         autoaugment: name of the AutoAugment policy, '' for none.
         randaugment_layers: operations RandAugment draws per image, 0 for none.
@@ -39,6 +43,9 @@ class Policy:
     name: str
     scale_min: float = 1.0
     scale_max: float = 1.0
+    shorter_side_min: int | None = None
+    shorter_side_max: int | None = None
+    shorter_side_step: int = 0
     flip_probability: float = 0.5
     autoaugment: str = ''
     randaugment_layers: int = 0
@@ -54,6 +61,7 @@ class Policy:
             raise errors.bad_value(
                 'scale_min', self.scale_min, f'at most scale_max, which is {self.scale_max}', where
             )
+        self._check_shorter_side(where)
         _check_number('flip_probability', self.flip_probability, 0.0, 1.0, where)
         _check_number('randaugment_magnitude', self.randaugment_magnitude, 0.0, 10.0, where)
         layers = self.randaugment_layers
@@ -69,6 +77,27 @@ class Policy:
             raise errors.bad_value(
                 'randaugment_layers', layers, f"0 while autoaugment is '{self.autoaugment}'", where
             )
+
+    def _check_shorter_side(self, where: str) -> None:
+        ends = {'shorter_side_min': self.shorter_side_min, 'shorter_side_max': self.shorter_side_max}
+        for field, value in ends.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise errors.bad_value(field, value, 'a whole number of pixels, 1 or more, or null', where)
+        low, high, step = *ends.values(), self.shorter_side_step
+        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            raise errors.bad_value('shorter_side_step', step, 'a whole number of pixels, 0 or more', where)
+        if (low is None) != (high is None):
+            field, other = ends if high is None else reversed(ends)
+            raise errors.bad_value(other, None, f'a whole number of pixels; {field} is {ends[field]}', where)
+        if low is None or high is None:
+            if step:
+                raise errors.bad_value('shorter_side_step', step, '0 without shorter_side_min and _max', where)
+            return
+        if low > high:
+            raise errors.bad_value('shorter_side_min', low, f'at most shorter_side_max, which is {high}', where)
+        if step and (high - low) % step:
+            allowed = f'0, or a step that goes from {low} to {high} in whole steps'
+            raise errors.bad_value('shorter_side_step', step, allowed, where)
 
 
 def _check_number(what: str, value: Any, low: float, high: float, where: str) -> None:

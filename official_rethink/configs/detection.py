@@ -35,6 +35,8 @@ class DetectionTask(cfg.TaskConfig):
         model: Model Garden's RetinaNet.
         losses: Model Garden's RetinaNet losses.
         matching: anchors against boxes.
+        resizing: to what size images are resized before they are padded to the model's input.
+        inference: test-time augmentation, of evaluation and of pseudo labels; a served model has none.
         train_data: human-labelled training examples.
         validation_data: human-labelled examples that choose the best checkpoint.
         test_data: human-labelled examples the best checkpoint is measured on at the end of a run; with
@@ -49,6 +51,8 @@ class DetectionTask(cfg.TaskConfig):
     model: retinanet.RetinaNet = dataclasses.field(default_factory=retinanet.RetinaNet)
     losses: retinanet.Losses = dataclasses.field(default_factory=retinanet.Losses)
     matching: AnchorMatching = dataclasses.field(default_factory=AnchorMatching)
+    resizing: types.Resizing = dataclasses.field(default_factory=types.Resizing)
+    inference: types.DetectionInference = dataclasses.field(default_factory=types.DetectionInference)
     train_data: types.DataConfig = dataclasses.field(
         default_factory=lambda: types.DataConfig(is_training=True)
     )

@@ -81,6 +81,7 @@ class MaskRCNNTask(cfg.TaskConfig):
         model: Mask R-CNN or Faster R-CNN.
         losses: Model Garden's losses of Mask R-CNN.
         matching: anchors against boxes.
+        resizing: to what size images are resized before they are padded to the model's input.
         inference: test-time augmentation, of evaluation and of pseudo labels; a served model has none.
         train_data: human-labelled training examples.
         validation_data: human-labelled examples that choose the best checkpoint.
@@ -96,6 +97,7 @@ class MaskRCNNTask(cfg.TaskConfig):
     model: MaskRCNN = dataclasses.field(default_factory=MaskRCNN)
     losses: maskrcnn.Losses = dataclasses.field(default_factory=maskrcnn.Losses)
     matching: RpnMatching = dataclasses.field(default_factory=RpnMatching)
+    resizing: types.Resizing = dataclasses.field(default_factory=types.Resizing)
     inference: types.DetectionInference = dataclasses.field(default_factory=types.DetectionInference)
     train_data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(is_training=True))
     validation_data: DataConfig = dataclasses.field(

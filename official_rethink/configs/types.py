@@ -18,6 +18,11 @@ class Augmentation(hyperparams.Config):
             `official_rethink/augment/policies.py`.
         scale_min: lower end of the scale jitter, as a share of the output size; None takes the policy's.
         scale_max: upper end of the scale jitter; None takes the policy's.
+        shorter_side_min: least shorter side, in pixels, of those one is drawn from for each image, in place of
+            `task.resizing.shorter_side`, which has to be set; None draws none.
+        shorter_side_max: the greatest.
+        shorter_side_step: pixels between them; 0 or None for any whole number from the least to the greatest (He et
+            al.'s text; Detectron has 32).
         flip_probability: probability of a horizontal flip, in [0, 1]; None takes the policy's.
         randaugment_layers: operations RandAugment applies to an image; None takes the policy's.
         randaugment_magnitude: RandAugment's strength, in [0, 10]; None takes the policy's.
@@ -30,6 +35,9 @@ class Augmentation(hyperparams.Config):
     policy: str = 'S1'
     scale_min: float | None = None
     scale_max: float | None = None
+    shorter_side_min: int | None = None
+    shorter_side_max: int | None = None
+    shorter_side_step: int | None = None
     flip_probability: float | None = None
     randaugment_layers: int | None = None
     randaugment_magnitude: float | None = None
@@ -40,6 +48,21 @@ class Augmentation(hyperparams.Config):
         """The fields that were set, to be laid over the policy's own."""
         values = self.as_dict()
         return {name: value for name, value in values.items() if name != 'policy' and value is not None}
+
+
+@dataclasses.dataclass
+class Resizing(hyperparams.Config):
+    """To what size images are resized, in training, evaluation, pseudo labelling and serving alike.
+
+    Attributes:
+        shorter_side: pixels of an image's shorter side, unless the longer one would then be over `longer_side` (He et
+            al.: 800 and, by Detectron, 1333). The image is padded to `model.input_size`, whose sides have to hold
+            `longer_side` both ways. 0 (with longer_side 0) resizes to the largest that fits `model.input_size`.
+        longer_side: most pixels of its longer side.
+    """
+
+    shorter_side: int = 0
+    longer_side: int = 0
 
 
 @dataclasses.dataclass
@@ -97,6 +120,27 @@ class PseudoDataConfig(DataConfig):
     score_threshold: float = 0.5
     keep_images_without_boxes: bool = True
     abort_after_empty_steps: int = 500
+
+
+@dataclasses.dataclass
+class DetectionInference(hyperparams.Config):
+    """Test-time augmentation: how often a trained detector looks at an image. One scale and no flip is plain inference.
+
+    The views' boxes are put together and go through one non-maximum suppression, with the detection generator's IoU
+    threshold; masks are predicted again for the boxes that are left, in every view, and averaged.
+
+    Attributes:
+        scales: sizes of the image, as shares of the size it is resized to anyway, shorter and longer side alike.
+        flip: look at the mirrored image too, at every scale.
+        soft_nms_sigma: of Soft-NMS over all views' boxes; 0 for a hard one, None takes the detection generator's.
+        box_voting_threshold: a box that is left becomes the mean, weighted by score, of all boxes of its class with
+            at least this IoU with it; 0 leaves it as it is (Detectron's sample configuration has 0.9).
+    """
+
+    scales: list[float] = dataclasses.field(default_factory=lambda: [1.0])
+    flip: bool = False
+    soft_nms_sigma: float | None = None
+    box_voting_threshold: float = 0.0
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from official_rethink.augment import policies
 from official_rethink.common import errors, files
-from official_rethink.configs import checks, families, types, validation_label_maps
+from official_rethink.configs import checks, families, types, validation_label_maps, validation_resizing
 from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
@@ -73,6 +73,7 @@ def _check_augmentation(rules: checks.Rules, name: str, augmentation: types.Augm
     except errors.UserError as error:
         places = {rules.where(f'{name}augmentation.{field}') for field in augmentation.overrides()}
         raise errors.UserError(f'{name}augmentation (set in {", ".join(sorted(places))}): {error}') from error
+    validation_resizing.check_draw_is_taken(rules, name, augmentation)
 
 
 def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None:

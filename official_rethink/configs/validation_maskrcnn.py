@@ -3,7 +3,7 @@
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, families, metrics, validation_data, validation_model
+from official_rethink.configs import checks, families, metrics, validation_data, validation_model, validation_resizing
 from official_rethink.data import shards
 
 _MODEL = 'task.model.'
@@ -29,6 +29,7 @@ def check(rules: checks.Rules) -> None:
     _check_heads(rules)
     _check_regions(rules)
     _check_losses(rules)
+    validation_resizing.check(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
     modules += [f'detection_head_{number + 1}' for number in range(stages)]

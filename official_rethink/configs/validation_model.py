@@ -6,7 +6,16 @@ from typing import Any
 from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, efficientnet, families, metrics, normalization, published, validation_data
+from official_rethink.configs import (
+    checks,
+    efficientnet,
+    families,
+    metrics,
+    normalization,
+    published,
+    validation_data,
+    validation_resizing,
+)
 
 _MODEL = 'task.model.'
 _NMS_VERSIONS = ('v1', 'v2', 'batched')
@@ -32,6 +41,7 @@ def check(rules: checks.Rules, extra_modules: Sequence[str] = ()) -> None:
     _check_head(rules)
     _check_detections(rules)
     _check_losses(rules)
+    validation_resizing.check(rules)
     identity = rules.config.task.model.decoder.type == 'identity'
     modules = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
     check_restored_modules(rules, [*modules, *extra_modules])

@@ -6,7 +6,7 @@ import tensorflow as tf
 from official.vision.dataloaders import utils
 from official.vision.ops import box_ops
 
-from official_rethink.augment import pipeline, policies
+from official_rethink.augment import fitting, pipeline, policies
 from official_rethink.configs import types
 from official_rethink.dataloaders import decoder
 
@@ -46,8 +46,25 @@ def crop_masks(masks: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 class DetectionParser:
     """Turns decoded records into training or evaluation examples of a fixed shape."""
 
-    def __init__(self, params: types.DataConfig, output_size: tuple[int, int], mask_size: int = 0):
-        """Args: the data config; the network's input height and width in pixels; side of masks, 0 for none."""
+    def __init__(
+        self,
+        params: types.DataConfig,
+        output_size: tuple[int, int],
+        mask_size: int = 0,
+        resizing: fitting.Resizing | None = None,
+        reading: fitting.Fit | None = None,
+    ):
+        """Makes a parser.
+
+        Args:
+            params: the data config.
+            output_size: the network's input height and width in pixels.
+            mask_size: side of masks, 0 for none.
+            resizing: to what size images are resized, if not to the largest that fits `output_size`.
+            reading: how images are fitted in evaluation, if not as the network's input: for test-time augmentation.
+        """
+        self._resizing = resizing
+        self._reading = reading or fitting.Fit(output_size, resizing)
         self._params = params
         self._mask_size = mask_size
         self._output_size = output_size
@@ -91,7 +108,9 @@ class DetectionParser:
         masks = None
         if self._mask_size:
             masks = tf.cast(tf.boolean_mask(decoded['groundtruth_instance_masks'], keep) > 0.5, tf.uint8)
-        augmented = pipeline.augment(decoded['image'], boxes, self._output_size, self._policy, seed, masks)
+        augmented = pipeline.augment(
+            decoded['image'], boxes, self._output_size, self._policy, seed, masks, resizing=self._resizing
+        )
         length = self._params.max_num_instances
         labels = {
             'boxes': _pad(augmented.boxes, length),
@@ -112,15 +131,17 @@ class DetectionParser:
 
         Returns:
             The image, uint8 [H, W, 3], and its labels: as in training (crowds left out), and
+            image_info of the image as it is read, which test-time augmentation resizes later, and
             'groundtruths' in pixels of the original image, crowds included: source_id int64, height,
             width, boxes [M, 4], classes [M], areas [M], is_crowds int32 [M], is_difficult int32 [M], padded with -1,
             and num_detections int32.
         """
         size = tf.shape(decoded['image'])[:2]
         truth_boxes = box_ops.denormalize_boxes(decoded['groundtruth_boxes'], size)
-        image, image_info = pipeline.resize_and_pad(decoded['image'], self._output_size)
+        image, image_info = pipeline.fit(decoded['image'], self._reading)
+        plain = fitting.layout(size, self._output_size, 1.0, tf.zeros([2]), self._resizing).image_info
         keep = self.kept(decoded)
-        boxes = tf.boolean_mask(truth_boxes, keep) * tf.tile(image_info[2], [2])[tf.newaxis]
+        boxes = tf.boolean_mask(truth_boxes, keep) * tf.tile(plain[2], [2])[tf.newaxis]
         classes = tf.boolean_mask(decoded['groundtruth_classes'], keep)
         length = self._params.max_num_instances
         labels = {

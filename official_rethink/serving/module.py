@@ -9,6 +9,7 @@ from official.vision.serving import export_base
 
 import official_rethink
 from official_rethink.augment import pipeline
+from official_rethink.modeling import views
 
 IMAGE_TENSOR, IMAGE_BYTES, TF_EXAMPLE = 'image_tensor', 'image_bytes', 'tf_example'
 INPUT_TYPES = (IMAGE_TENSOR, IMAGE_BYTES, TF_EXAMPLE)
@@ -60,7 +61,7 @@ class ImageModule(export_base.ExportModule):
         filled = tf.debugging.assert_positive(tf.shape(image), message='an image has a side of 0 pixels')
         with tf.control_dependencies([filled] if filled is not None else []):
             image = tf.identity(image)
-        return pipeline.resize_and_pad(image, self._task.output_size)
+        return pipeline.fit(image, views.plain(self.params.task))
 
     def _serve(self, values: tf.Tensor, to_image: Any) -> dict[str, tf.Tensor]:
         """Answers for a batch of whatever `to_image` turns into an image."""

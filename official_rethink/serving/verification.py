@@ -11,6 +11,7 @@ from official_rethink.common import errors
 from official_rethink.data import records
 from official_rethink.dataloaders import decoder
 from official_rethink.dataloaders import detection as parsing
+from official_rethink.modeling import views
 from official_rethink.serving import answers
 
 BOX_TOLERANCE = 0.01  # pixels of the original image
@@ -88,7 +89,9 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
 
 def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[records.Record]) -> list[Found]:
     """Detects as evaluation does: the project's reader, the task's `predict`, image by image."""
-    parser = parsing.DetectionParser(params.task.validation_data, task.output_size)
+    parser = parsing.DetectionParser(
+        params.task.validation_data, task.output_size, resizing=views.plain(params.task).resizing
+    )
     decode = decoder.RecordDecoder().decode
 
     @tf.function

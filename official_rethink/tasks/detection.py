@@ -8,10 +8,11 @@ from official.vision.modeling import factory
 
 from official_rethink.configs import detection as configs
 from official_rethink.configs import types
+from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import coco
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets, detections, normalization, weight_decay
+from official_rethink.modeling import anchor_targets, detections, normalization, views, weight_decay
 from official_rethink.tasks import family, train_step
 
 _DETECTIONS = 'detections'
@@ -61,15 +62,17 @@ class DetectionTask(family.FamilyTask):
         self, params: types.DataConfig, input_context: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
         """Reads batches; see `dataloaders/reader.py`."""
-        first_step = self.resume_step if params.is_training else 0
-        return reader.read(params, self.output_size, self.task_config.seed, first_step, input_context)
+        return self._read(params, self.task_config.seed, self.resume_step if params.is_training else 0, input_context)
+
+    def _read(self, params: types.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
+        parser = parsing.DetectionParser(params, self.output_size, resizing=views.plain(self.task_config).resizing)
+        return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
 
     def build_pseudo_inputs(
         self, params: types.PseudoDataConfig, input_context: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
         """Reads pseudo-labelled batches."""
-        seed = self.task_config.seed + reader.PSEUDO_SALT
-        return reader.read(params, self.output_size, seed, self.resume_step, input_context)
+        return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, self.resume_step, input_context)
 
     def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> Any:
         """Runs the model in training mode on uint8 images and returns its raw outputs as float32."""

@@ -12,7 +12,7 @@ from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import instance_masks
 from official_rethink.losses import maskrcnn as losses
-from official_rethink.modeling import anchor_targets, rpn_targets, weight_decay
+from official_rethink.modeling import anchor_targets, rpn_targets, views, weight_decay
 from official_rethink.modeling import maskrcnn as modeling
 from official_rethink.tasks import detection, family
 
@@ -39,7 +39,7 @@ class MaskRCNNTask(detection.DetectionTask):
 
     def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
         size = params.mask_crop_size if self.task_config.model.include_mask and params.is_training else 0
-        parser = parsing.DetectionParser(params, self.output_size, size)
+        parser = parsing.DetectionParser(params, self.output_size, size, views.plain(self.task_config).resizing)
         return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
 
     def build_inputs(
