@@ -191,7 +191,7 @@ def _build_teacher(kind: Any, strategy: Any, task: Any, files_of: Any) -> tuple[
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
             normalized = kind.params.task.export_config.output_normalized_coordinates
-        saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy)
+        saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy, kind.with_masks)
         return saved.predict, (teacher.SavedModelTask(task, saved), None), saved.batch_size, None
     with strategy.scope():
         model = task.build_model()

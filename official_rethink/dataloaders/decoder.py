@@ -6,15 +6,21 @@ from official.vision.dataloaders import tf_example_decoder
 SOURCE_ID = 'image/source_id'
 SCORE = 'image/object/score'
 DIFFICULT = 'image/object/difficult'
+KEYPOINTS = 'image/object/keypoints'
 
 
 class RecordDecoder(tf_example_decoder.TfExampleDecoder):
     """Reads human and pseudo labels alike; a human-labelled object has score 1, any that does not say so is easy."""
 
-    def __init__(self, include_mask: bool = False):
-        """Args: whether instance masks are decoded too."""
+    def __init__(self, include_mask: bool = False, num_keypoints: int = 0):
+        """Args: whether instance masks are decoded too; key points of an object, 0 to leave them out."""
         super().__init__(include_mask=include_mask)
+        self._num_keypoints = num_keypoints
         self._keys_to_features[SCORE] = tf.io.VarLenFeature(tf.float32)
+
+    def _decode_masks(self, parsed_tensors: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The masks as they are encoded, string [N]; `masks` decodes those that are wanted."""
+        return parsed_tensors['image/object/mask']
 
     def decode(self, serialized_example: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes one record.
@@ -25,7 +31,9 @@ class RecordDecoder(tf_example_decoder.TfExampleDecoder):
         Returns:
             Model Garden's decoded tensors (image uint8 [H, W, 3], groundtruth_boxes normalized
             [N, 4], groundtruth_classes int64 [N], ...), groundtruth_scores float32 [N] and
-            groundtruth_is_difficult bool [N].
+            groundtruth_is_difficult bool [N]. With masks,
+            groundtruth_instance_masks string [N], each a PNG of the image's size. With key points,
+            groundtruth_keypoints float32 [N, P, 3]: y, x in pixels and visibility, zeros of what has none.
         """
         tensors = super().decode(serialized_example)
         features = {SCORE: tf.io.VarLenFeature(tf.float32), DIFFICULT: tf.io.VarLenFeature(tf.int64)}
@@ -38,7 +46,47 @@ class RecordDecoder(tf_example_decoder.TfExampleDecoder):
         tensors['groundtruth_is_difficult'] = tf.cond(
             tf.shape(difficult)[0] > 0, lambda: tf.not_equal(difficult, 0), lambda: tf.zeros([count], tf.bool)
         )
+        if self._num_keypoints:
+            tensors['groundtruth_keypoints'] = self._keypoints(serialized_example, count)
         return tensors
+
+    def _keypoints(self, serialized_example: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Takes apart the points of all objects, stored one behind the other as x, y, visibility."""
+        features = {
+            KEYPOINTS: tf.io.VarLenFeature(tf.float32),
+            f'{KEYPOINTS}/count': tf.io.VarLenFeature(tf.int64),
+        }
+        parsed = tf.io.parse_single_example(serialized_example, features)
+        counts = parsed[f'{KEYPOINTS}/count'].values
+        counts = tf.cond(tf.shape(counts)[0] > 0, lambda: counts, lambda: tf.zeros([count], tf.int64))
+        rows = tf.RaggedTensor.from_row_lengths(parsed[KEYPOINTS].values, 3 * counts)
+        table = tf.reshape(rows.to_tensor(0.0, shape=[None, 3 * self._num_keypoints]), [-1, self._num_keypoints, 3])
+        return tf.gather(table, [1, 0, 2], axis=2)
+
+
+def masks(encoded: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Decodes instance masks.
+
+    As bytes, and of the objects that train alone: a store of pseudo labels holds a hundred masks an image, most of
+    them under the student's threshold, and all of them as float32 would take 120 MB of a small photograph.
+
+    Args:
+        encoded: string [N], PNG.
+        size: int32 [2], height and width of the image, which the masks have too.
+
+    Returns:
+        uint8 [N, H, W], 1 on the object.
+    """
+
+    def decoded(png: tf.Tensor) -> tf.Tensor:
+        mask = tf.io.decode_png(png, channels=1, dtype=tf.uint8)[..., 0]
+        return tf.ensure_shape(tf.cast(mask > 0, tf.uint8), [None, None])
+
+    return tf.cond(
+        tf.size(encoded) > 0,
+        lambda: tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8),
+        lambda: tf.zeros(tf.concat([[0], size], axis=0), tf.uint8),
+    )
 
 
 def source_id(serialized_example: tf.Tensor) -> tf.Tensor:

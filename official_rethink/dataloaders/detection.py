@@ -8,16 +8,16 @@ from official.vision.ops import box_ops
 
 from official_rethink.augment import fitting, pipeline, policies
 from official_rethink.configs import types
+from official_rethink.data import keypoints
 from official_rethink.dataloaders import decoder
 
 PADDING = -1
 
 
-def _pad(values: tf.Tensor, length: int) -> tf.Tensor:
-    """Cuts or pads the first axis to `length` with -1, masks with 0, and makes it static."""
+def _pad(values: tf.Tensor, length: int, fill: int = PADDING) -> tf.Tensor:
+    """Cuts or pads the first axis to `length` and makes it static."""
     values = values[:length]
     padding = [[0, length - tf.shape(values)[0]]] + [[0, 0]] * (values.shape.rank - 1)
-    fill = 0 if values.dtype == tf.uint8 else PADDING
     return tf.ensure_shape(
         tf.pad(values, padding, constant_values=fill), [length, *values.shape[1:].as_list()]
     )
@@ -53,6 +53,7 @@ class DetectionParser:
         mask_size: int = 0,
         resizing: fitting.Resizing | None = None,
         reading: fitting.Fit | None = None,
+        layout: keypoints.Layout | None = None,
     ):
         """Makes a parser.
 
@@ -62,7 +63,9 @@ class DetectionParser:
             mask_size: side of masks, 0 for none.
             resizing: to what size images are resized, if not to the largest that fits `output_size`.
             reading: how images are fitted in evaluation, if not as the network's input: for test-time augmentation.
+            layout: of the key points of objects; None: not read.
         """
+        self._layout = layout
         self._resizing = resizing
         self._reading = reading or fitting.Fit(output_size, resizing)
         self._params = params
@@ -75,7 +78,16 @@ class DetectionParser:
 
     def decode(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reads a serialized record."""
-        return decoder.RecordDecoder(include_mask=self._mask_size > 0).decode(record)
+        num_keypoints = len(self._layout.names) if self._layout is not None else 0
+        return decoder.RecordDecoder(self._mask_size > 0, num_keypoints).decode(record)
+
+    def wanted(self, decoded: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Whether an image trains where those without anything to learn do not; bool scalar."""
+        keep = self.kept(decoded)
+        if self._layout is None or getattr(self._params, 'keep_images_without_keypoints', True):
+            return tf.reduce_any(keep)
+        labelled = tf.reduce_any(decoded['groundtruth_keypoints'][..., 2] > 0.0, axis=1)
+        return tf.reduce_any(keep & labelled)
 
     def kept(self, decoded: dict[str, tf.Tensor]) -> tf.Tensor:
         """Which objects train: not a crowd, not difficult, and scored at or over the threshold; bool [N]."""
@@ -98,7 +110,8 @@ class DetectionParser:
             classes int32 [M] (both padded with -1), num_instances int32, image_info float32 [4, 2]
             as Model Garden's, num_candidates int32: objects in the record, num_kept int32: those that
             `kept` keeps, and score_sum float32: the sum of their scores. With masks also masks uint8 [M, S, S],
-            255 on the object, each over its own box.
+            255 on the object, each over its own box; with key points keypoints float32 [M, P, 3], y, x in pixels of
+            the image and visibility, 0 of padding and of what the crop left out.
         """
         keep = self.kept(decoded)
         boxes = tf.boolean_mask(decoded['groundtruth_boxes'], keep)
@@ -107,9 +120,14 @@ class DetectionParser:
         boxes = box_ops.denormalize_boxes(boxes, tf.shape(decoded['image'])[:2])
         masks = None
         if self._mask_size:
-            masks = tf.cast(tf.boolean_mask(decoded['groundtruth_instance_masks'], keep) > 0.5, tf.uint8)
+            encoded = tf.boolean_mask(decoded['groundtruth_instance_masks'], keep)
+            masks = decoder.masks(encoded, tf.shape(decoded['image'])[:2])
+        points: dict[str, Any] = {}
+        if self._layout is not None:
+            points['keypoints'] = tf.boolean_mask(decoded['groundtruth_keypoints'], keep)
+            points['flip_order'] = self._layout.flip_order()
         augmented = pipeline.augment(
-            decoded['image'], boxes, self._output_size, self._policy, seed, masks, resizing=self._resizing
+            decoded['image'], boxes, self._output_size, self._policy, seed, masks, resizing=self._resizing, **points
         )
         length = self._params.max_num_instances
         labels = {
@@ -123,7 +141,9 @@ class DetectionParser:
         }
         if self._mask_size:
             cut = crop_masks(augmented.masks, augmented.boxes, self._mask_size)
-            labels['masks'] = _pad(cut, length)
+            labels['masks'] = _pad(cut, length, fill=0)
+        if self._layout is not None:
+            labels['keypoints'] = _pad(augmented.keypoints, length, fill=0)
         return augmented.image, labels
 
     def evaluate(self, decoded: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, Any]]:
@@ -134,7 +154,7 @@ class DetectionParser:
             image_info of the image as it is read, which test-time augmentation resizes later, and
             'groundtruths' in pixels of the original image, crowds included: source_id int64, height,
             width, boxes [M, 4], classes [M], areas [M], is_crowds int32 [M], is_difficult int32 [M], padded with -1,
-            and num_detections int32.
+            and num_detections int32; with key points also keypoints [M, P, 3], y, x and visibility.
         """
         size = tf.shape(decoded['image'])[:2]
         truth_boxes = box_ops.denormalize_boxes(decoded['groundtruth_boxes'], size)
@@ -161,4 +181,6 @@ class DetectionParser:
                 'is_difficult': _pad(tf.cast(decoded['groundtruth_is_difficult'], tf.int32), length),
             },
         }
+        if self._layout is not None:
+            labels['groundtruths']['keypoints'] = _pad(decoded['groundtruth_keypoints'], length, fill=0)
         return image, labels

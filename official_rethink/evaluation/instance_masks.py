@@ -24,6 +24,23 @@ def encode(masks: np.ndarray) -> list[Rle]:
     return list(coco_mask.encode(np.asfortranarray(np.transpose(masks.astype(np.uint8), [1, 2, 0]))))
 
 
+def decode_png(png: bytes) -> np.ndarray:
+    """A stored mask, bool [H, W]."""
+    return np.asarray(Image.open(io.BytesIO(png))) > 0
+
+
+def code(png: bytes) -> Rle:
+    """A stored mask as run lengths."""
+    return encode(decode_png(png)[np.newaxis])[0]
+
+
+def overlap(found: Sequence[Rle], truth: Sequence[Rle], is_crowd: np.ndarray) -> np.ndarray:
+    """Returns intersection over union [D, N] of coded masks; for a crowd, intersection over the found one's area."""
+    if not len(found) or not len(truth):
+        return np.zeros((len(found), len(truth)))
+    return np.asarray(coco_mask.iou(list(found), list(truth), [int(crowd) for crowd in is_crowd]), np.float64)
+
+
 def paste(masks: np.ndarray, boxes: np.ndarray, height: int, width: int) -> list[Rle]:
     """Puts predicted masks into their image.
 
@@ -37,11 +54,17 @@ def paste(masks: np.ndarray, boxes: np.ndarray, height: int, width: int) -> list
         One code a mask, of the pixels with a probability over 0.5.
     """
     found: list[Rle] = []
-    for mask, (y1, x1, y2, x2) in zip(masks, boxes, strict=True):
+    for mask, box in zip(masks, boxes, strict=True):
         # One at a time: a hundred masks of a large photograph together would take gigabytes.
-        corner_and_size = np.array([[x1, y1, x2 - x1, y2 - y1]])
-        found += encode(mask_ops.paste_instance_masks(mask[np.newaxis], corner_and_size, height, width))
+        found += encode(paste_one(mask, box, height, width)[np.newaxis])
     return found
+
+
+def paste_one(mask: np.ndarray, box: Sequence[float], height: int, width: int) -> np.ndarray:
+    """Puts one predicted mask, float [S, S], into its image; uint8 [height, width], 1 where it is over 0.5."""
+    y1, x1, y2, x2 = box
+    corner_and_size = np.array([[x1, y1, x2 - x1, y2 - y1]])
+    return mask_ops.paste_instance_masks(mask[np.newaxis], corner_and_size, height, width)[0]
 
 
 class Truth:
@@ -72,5 +95,4 @@ def _code(record: records.Record, annotation: records.Annotation, pattern: str) 
             f"image {record.source_id} of '{pattern}' has an object without a mask, but task.model.include_mask is "
             'true; prepare the set again with --include_masks, or set it to false.'
         )
-    mask = np.asarray(Image.open(io.BytesIO(annotation.mask_png)))
-    return encode((mask > 0)[np.newaxis])[0]
+    return code(annotation.mask_png)

@@ -1,4 +1,7 @@
-"""How good pseudo labels are where truth is known: precision and recall against score threshold."""
+"""How good pseudo labels are where truth is known: precision and recall against score threshold.
+
+`D` detections, `N` truth instances of an image.
+"""
 
 import csv
 import io
@@ -29,7 +32,7 @@ _COLUMNS = (
 
 
 class PseudoLabelQuality:
-    """Compares kept boxes with truth, image by image; keeps counts, never boxes.
+    """Compares kept boxes, or masks, with truth, image by image; keeps counts, never boxes.
 
     Boxes match as in COCO: class by class, best score first, to the free truth of the largest overlap. Boxes
     that match only a crowd are neither right nor wrong, and crowds cannot be missed.
@@ -61,8 +64,19 @@ class PseudoLabelQuality:
         boxes: Any,
         scores: Any,
         classes: Any,
+        overlaps: np.ndarray | None = None,
     ) -> None:
         """Adds one image; boxes are y1 x1 y2 x2 in pixels [n, 4], the rest is [n].
+
+        Args:
+            image_id: of the image.
+            truth_boxes: of the truth.
+            truth_classes: class ids.
+            truth_is_crowd: None: no crowds.
+            boxes: what was found.
+            scores: of those.
+            classes: of those.
+            overlaps: how far each detection and each truth are the same, [D, N]; None: their boxes' IoU.
 
         Raises:
             UserError: an id given before, numbers that are not finite, lengths that differ.
@@ -80,14 +94,18 @@ class PseudoLabelQuality:
         for place, threshold in enumerate(self._scores):
             self._kept[place] += int(images.at_least(found.scores, threshold).sum())
         for label in np.intersect1d(found.classes, truth.classes).tolist():
-            self._add_class(truth, found, label)
+            self._add_class(truth, found, label, overlaps)
 
-    def _add_class(self, truth: images.Truth, found: images.Detections, label: int) -> None:
+    def _add_class(
+        self, truth: images.Truth, found: images.Detections, label: int, given: np.ndarray | None
+    ) -> None:
         mine = np.flatnonzero(found.classes == label)
         mine = mine[np.argsort(-found.scores[mine], kind='stable')]
-        theirs = truth.classes == label
+        theirs = np.flatnonzero(truth.classes == label)
         crowd = truth.is_crowd[theirs]
         overlaps = matching.overlap(found.boxes[mine], truth.boxes[theirs], crowd)
+        if given is not None:
+            overlaps = given[np.ix_(mine, theirs)]
         kept = np.stack([images.at_least(found.scores[mine], threshold) for threshold in self._scores])
         for place, threshold in enumerate(self._overlaps):
             matches = matching.match_as_coco(overlaps, crowd, threshold)

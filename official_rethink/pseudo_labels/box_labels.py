@@ -17,14 +17,18 @@ SCORE_FLOOR = 0.05
 class BoxReading(feeding.WholeImages):
     """How a detector is fed and read: resized and padded as in its evaluation.
 
-    It gives boxes (pixels of the original images) [B, N, 4], scores [B, N], classes [B, N], num_detections [B].
+    It gives boxes (pixels of the original images) [B, N, 4], scores [B, N], classes [B, N], num_detections [B], and if
+    the teacher has masks, masks [B, N, S, S], probabilities over the boxes.
     """
 
     wanted: tuple[str, ...] = ('boxes', 'scores', 'classes', 'num_detections')
 
-    def __init__(self, output_size: tuple[int, int], floor: float, classes: Sequence[int]):
-        """Args: the network's input height and width; lowest score that is stored; ids that are stored."""
+    def __init__(
+        self, output_size: tuple[int, int], floor: float, classes: Sequence[int], with_masks: bool = False
+    ):
+        """Args: the network's input height and width; lowest score that is stored; ids that are stored; see above."""
         self.output_size = output_size
+        self.wanted += ('masks',) if with_masks else ()
         self._floor, self._classes = floor, classes
         self.nothing = (f'no box of score {floor} or more', 'or lower --score_floor')
 
@@ -36,9 +40,9 @@ class BoxReading(feeding.WholeImages):
         """The image's detections."""
         del part
         count = int(found['num_detections'][row])
-        detections = filters.Detections(*(found[name][row][:count] for name in ('boxes', 'scores', 'classes')))
-        feeding.check_finite(record, boxes=detections.boxes, scores=detections.scores)
-        return detections
+        parts = {name: found[name][row][:count] for name in self.wanted if name != 'num_detections'}
+        feeding.check_finite(record, **{name: part for name, part in parts.items() if name != 'classes'})
+        return filters.Detections(**parts)
 
     def keep(self, found: filters.Detections, record: records.Record) -> filters.Kept:
         """Those of at least the floor."""
@@ -68,13 +72,18 @@ class BoxKind(kind.Kind):
                 'lower the threshold with --params_override.'
             )
 
+    @property
+    def with_masks(self) -> bool:
+        """Whether the teacher predicts masks."""
+        return bool(getattr(self.params.task.model, 'include_mask', False))
+
     def predict(self, task: Any, model: Any) -> inference.Predict:
         """The task's own."""
         return lambda images, info: task.predict(images, info, model)
 
     def reading(self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]) -> BoxReading:
         """See `BoxReading`."""
-        return BoxReading(output_size, args.score_floor, classes)
+        return BoxReading(output_size, args.score_floor, classes, self.with_masks)
 
     def measure(self, pattern: str, place: store.Store, floor: float) -> dict[str, Any]:
         """See `truth.measure`."""

@@ -28,7 +28,7 @@ class ShardCounts:
         self._scores = {int(category['id']): np.zeros(filters.BINS, np.int64) for category in categories}
         self._best_scores = np.zeros(filters.BINS, np.int64)
         self._score_sum = 0.0
-        self._unlisted = self._empty = self._classes = 0
+        self._unlisted = self._empty = self._classes = self._masks = self._empty_masks = 0
         self._pixels: pixel_counts.PixelCounts | None = None
 
     def add(self, record: records.Record, kept: filters.Kept) -> None:
@@ -51,6 +51,8 @@ class ShardCounts:
         self._classes += kept.class_label is not None
         self._unlisted += kept.unlisted
         self._empty += kept.empty
+        self._masks += sum(annotation.mask_png is not None for annotation in kept.annotations)
+        self._empty_masks += kept.empty_masks
 
     def as_json(self) -> dict[str, Any]:
         """Returns the counts, for `merge`."""
@@ -65,6 +67,8 @@ class ShardCounts:
             'num_classified': self._classes,
             'num_unlisted_class': self._unlisted,
             'num_empty_boxes': self._empty,
+            'num_masks': self._masks,
+            'num_empty_masks': self._empty_masks,
             **({'pixels': self._pixels.as_json()} if self._pixels else {}),
         }
 
@@ -158,4 +162,11 @@ def _manifest_counts(parts: Sequence[Mapping[str, Any]], fields: Mapping[str, An
         'kept_at': filters.table(counts, best, fields['num_images']),
         'num_unlisted_class': sum(part['num_unlisted_class'] for part in parts),
         'num_empty_boxes': sum(part['num_empty_boxes'] for part in parts),
+        **_mask_counts(parts, labelled),
     }
+
+
+def _mask_counts(parts: Sequence[Mapping[str, Any]], labelled: int) -> dict[str, Any]:
+    """Whether every box has a mask, and how many of the masks are empty; nothing of a store without masks."""
+    masks, empty = (sum(part.get(name, 0) for part in parts) for name in ('num_masks', 'num_empty_masks'))
+    return {'masks': masks == labelled, 'num_empty_masks': empty} if masks else {}

@@ -6,12 +6,12 @@ takes in, and counts that tell beforehand what a threshold leaves.
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from official_rethink.data import label_maps, records
-from official_rethink.evaluation import images
+from official_rethink.data import label_maps, masks, records
+from official_rethink.evaluation import images, instance_masks
 
 BINS = 20
 EDGES = tuple(round(number / BINS, 2) for number in range(BINS + 1))
@@ -27,11 +27,13 @@ class Detections:
         boxes: float32 [n, 4], y1 x1 y2 x2 in pixels of the original image.
         scores: float32 [n].
         classes: int [n].
+        masks: float32 [n, S, S], probabilities over the boxes; None of a teacher without masks.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    masks: np.ndarray | None = None
 
 
 class Kept(NamedTuple):
@@ -46,6 +48,7 @@ class Kept(NamedTuple):
         label_map: the class of each pixel, uint8 [H, W], from a segmentation network; 255 is ignored. Of it,
             `unlisted` counts pixels.
         score_map: the score of each pixel, uint8 [H, W], as round(255 score).
+        empty_masks: how many of the annotations have a mask without a pixel.
     """
 
     annotations: list[records.Annotation]
@@ -55,6 +58,7 @@ class Kept(NamedTuple):
     class_probabilities: Sequence[float] | None = None
     label_map: np.ndarray | None = None
     score_map: np.ndarray | None = None
+    empty_masks: int = 0
 
     def scored(self) -> list[tuple[int, float]]:
         """Class and score of each label."""
@@ -90,11 +94,26 @@ def keep(found: Detections, floor: float, classes: Collection[int], height: int,
             box=(float(y1), float(x1), float(y2), float(x2)),
             label=int(found.classes[row]),
             score=float(found.scores[row]),
+            **_mask(found, row, height, width),
         )
         for row in np.flatnonzero(high & listed & full)
         for y1, x1, y2, x2 in [boxes[row]]
     ]
-    return Kept(annotations, int((high & ~listed).sum()), int((high & listed & ~full).sum()))
+    empty_masks = sum(annotation.area == 0 for annotation in annotations)
+    return Kept(
+        annotations, int((high & ~listed).sum()), int((high & listed & ~full).sum()), empty_masks=empty_masks
+    )
+
+
+def _mask(found: Detections, row: int, height: int, width: int) -> dict[str, Any]:
+    """A detection's mask as human labels have it: a PNG of the image's size, and its pixels as area.
+
+    A mask of which no pixel is over 0.5 is stored as that: the box counts, and the teacher saw nothing in it.
+    """
+    if found.masks is None:
+        return {}
+    mask = instance_masks.paste_one(found.masks[row], found.boxes[row], height, width)
+    return {'mask_png': masks.to_png(mask), 'area': float(mask.sum())}
 
 
 def histogram(scores: Sequence[float]) -> np.ndarray:

@@ -98,8 +98,8 @@ def check_student(params: Any) -> None:
     Images are compared by the content of their files and not by their ids, for every data set counts its own.
 
     Raises:
-        UserError: unfinished labels, other classes than the student's, images it is measured on, a floor
-            above its threshold, or no box over the threshold.
+        UserError: unfinished labels, other classes than the student's, labels without the masks it learns, images
+            it is measured on, a floor above its threshold, or no box over the threshold.
     """
     task = params.task
     if not hasattr(task, 'pseudo_data'):
@@ -116,6 +116,7 @@ def check_student(params: Any) -> None:
             f"the pseudo labels '{path}' are {labels}, but the task of this experiment learns {wanted}; label the "
             'images with a teacher of the same task.'
         )
+    _check_masks(path, manifest, task)
     if wanted == counts.CLASSES:
         selection.select(data)
     check_scores = _check_pixel_scores if wanted == counts.LABEL_MAPS else _check_scores
@@ -123,6 +124,15 @@ def check_student(params: Any) -> None:
     for part in ('validation_data', 'test_data'):
         if getattr(task, part).input_path:
             _check_images(path, part, getattr(task, part).input_path)
+
+
+def _check_masks(path: str, manifest: Mapping[str, Any], task: Any) -> None:
+    """Refuses boxes without masks for a student that learns masks; one that does not, leaves masks unread."""
+    if getattr(getattr(task, 'model', None), 'include_mask', False) and not manifest.get('masks'):
+        raise errors.UserError(
+            f"the pseudo labels '{path}' have no masks, but task.model.include_mask is true; label the images with a "
+            'teacher that has masks (a Mask R-CNN with task.model.include_mask=true), or set it to false.'
+        )
 
 
 def _check_shards(path: str, manifest: Mapping[str, Any], input_path: str) -> None:

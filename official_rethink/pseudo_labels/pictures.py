@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from official_rethink.common import files
 from official_rethink.data import records
-from official_rethink.evaluation import gallery
+from official_rethink.evaluation import gallery, instance_masks, mask_pictures
 from official_rethink.pseudo_labels import filters
 from official_rethink.pseudo_labels.store import Store
 
@@ -23,7 +23,7 @@ def write(
 
     An image's confidence is the mean of its best scores, of as many as human-labelled images have boxes.
     Drawn are the boxes over the score that leaves as many boxes an image as human labels have, and on each
-    image at least its best ones.
+    image at least its best ones; with masks, also the pixels of each.
 
     Args:
         store: with all its shards.
@@ -70,7 +70,10 @@ def _draw(
     for record in found:
         ordered = sorted(record.annotations, key=lambda a: -(a.score or 0.0))
         drawn = [a for place, a in enumerate(ordered) if place < at_least or (a.score or 0.0) >= shown]
-        images.append(tf.io.decode_image(record.encoded, channels=3, expand_animations=False).numpy())
+        image = tf.io.decode_image(record.encoded, channels=3, expand_animations=False).numpy()
+        masked = [a for a in drawn if a.mask_png is not None]
+        decoded = [instance_masks.decode_png(a.mask_png) for a in masked if a.mask_png is not None]
+        images.append(mask_pictures.painted(image, decoded, [a.label for a in masked]))
         boxes.append([a.box for a in drawn])
         classes.append([a.label for a in drawn])
         scores.append([a.score for a in drawn])

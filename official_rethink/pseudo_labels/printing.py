@@ -32,6 +32,7 @@ def _boxes(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         f'{images:,} images, {boxes:,} boxes of score {manifest["score_floor"]:g} or more{mean}',
         f'{manifest["num_images_without_boxes"]:,} images without a box',
+        *_masks(manifest),
         *_left_out(manifest),
         '',
         'threshold   boxes kept  an image  images with boxes',
@@ -40,6 +41,12 @@ def _boxes(manifest: Mapping[str, Any]) -> list[str]:
         kept = f'{row["threshold"]:>9}{row["boxes"]:>13,}{row["boxes_per_image"]:>10.2f}'
         lines.append(f'{kept}{row["images_with_boxes"]:>19,}')
     return lines
+
+
+def _masks(manifest: Mapping[str, Any]) -> list[str]:
+    if not manifest.get('masks'):
+        return []
+    return [f'each box with a mask, {manifest["num_empty_masks"]:,} of them without a pixel']
 
 
 def _classes(manifest: Mapping[str, Any]) -> list[str]:

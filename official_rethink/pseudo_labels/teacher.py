@@ -13,6 +13,7 @@ from official_rethink.modeling import restore
 
 _SAVED_MODEL = 'saved_model.pb'
 _OUTPUTS = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_detections')
+_MASKS = 'detection_masks'
 _DEFAULT = 'serving_default'
 
 
@@ -113,7 +114,12 @@ class SavedModel:
     """
 
     def __init__(
-        self, path: str, output_size: tuple[int, int], normalized: bool, strategy: tf.distribute.Strategy
+        self,
+        path: str,
+        output_size: tuple[int, int],
+        normalized: bool,
+        strategy: tf.distribute.Strategy,
+        with_masks: bool = False,
     ):
         """Loads it.
 
@@ -122,10 +128,12 @@ class SavedModel:
             output_size: the network's input height and width by the config.
             normalized: its boxes are shares of the image (export_config.output_normalized_coordinates).
             strategy: that it is run by.
+            with_masks: whether masks are wanted of it.
 
         Raises:
             UserError: it cannot be loaded, has no such signature, or is of another size.
         """
+        self._outputs = (*_OUTPUTS, *((_MASKS,) if with_masks else ()))
         self._path = path
         self._size = output_size
         self._normalized = normalized
@@ -157,7 +165,12 @@ class SavedModel:
         )
 
     def _check_outputs(self, strategy: tf.distribute.Strategy) -> None:
-        missing = sorted(set(_OUTPUTS) - set(self._signature.structured_outputs))
+        missing = sorted(set(self._outputs) - set(self._signature.structured_outputs))
+        if missing == [_MASKS]:
+            raise errors.UserError(
+                f"the SavedModel '{self._path}' gives no {_MASKS}, but task.model.include_mask is true; export a "
+                'network with masks, or set it to false.'
+            )
         if missing:
             raise errors.UserError(
                 f"the SavedModel '{self._path}' does not give {', '.join(missing)}; it was exported without "
@@ -189,7 +202,9 @@ class SavedModel:
             boxes *= tf.constant([*self._size, *self._size], tf.float32)
         scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
         limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
+        masks = {'masks': tf.cast(found[_MASKS], tf.float32)} if _MASKS in self._outputs else {}
         return {
+            **masks,
             'boxes': tf.clip_by_value(boxes / scale, 0.0, limit),
             'scores': tf.cast(found['detection_scores'], tf.float32),
             'classes': tf.cast(found['detection_classes'], tf.int32),

@@ -1,13 +1,14 @@
 """Pseudo labels against truth, where somebody knows it: a curve over score thresholds."""
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from official_rethink.common import errors
+from official_rethink.common import errors, files
 from official_rethink.data import records, shards
-from official_rethink.evaluation import quality
+from official_rethink.evaluation import instance_masks, quality
 from official_rethink.pseudo_labels.source import Source
 from official_rethink.pseudo_labels.store import SPLIT, Store
 
@@ -43,33 +44,66 @@ def check(pattern: str, source: Source, categories: Sequence[Mapping[str, Any]])
         )
 
 
+class _Labels(NamedTuple):
+    """Boxes, classes, crowds and scores of an image, and its masks if each object has one."""
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    is_crowd: np.ndarray
+    scores: np.ndarray
+    masks: list[instance_masks.Rle] | None
+
+
 def measure(pattern: str, store: Store, floor: float) -> dict[str, Any]:
-    """Writes `quality.json`; see `evaluation/quality.py`. Only the truth's boxes are held in memory.
+    """Writes `quality.json`; see `evaluation/quality.py`. Of the truth, boxes and run lengths are held in memory.
+
+    Where both sides have masks, `masks` holds the same numbers with overlaps of masks in the place of boxes'.
 
     Raises:
         UserError: an image of the store is not in the truth.
     """
-    truth = {record.source_id: _arrays(record) for record in shards.read(pattern)}
+    with_masks = _has_masks(shards.description_path(store.folder, SPLIT))
+    if with_masks and not _has_masks(pattern):
+        sys.stderr.write(f"--truth '{pattern}' has no masks: the labels are measured by their boxes alone.\n")
+        with_masks = False
+    truth = {record.source_id: _labels(record, with_masks) for record in shards.read(pattern)}
     thresholds = [threshold for threshold in quality.SCORE_THRESHOLDS if threshold >= floor] or [1.0]
-    measured = quality.PseudoLabelQuality(thresholds)
+    by_boxes, by_masks = quality.PseudoLabelQuality(thresholds), quality.PseudoLabelQuality(thresholds)
     for record in shards.read(shards.description_path(store.folder, SPLIT)):
         if record.source_id not in truth:
             raise errors.UserError(
                 f"--truth '{pattern}' has no image {record.source_id} ('{record.filename}'), which was "
                 'labelled.'
             )
-        boxes, classes, crowd, _ = truth[record.source_id]
-        found, labels, _, scores = _arrays(record)
-        measured.add(record.source_id, boxes, classes, crowd, found, scores, labels)
-    return measured.write(store.path(QUALITY))
+        theirs, ours = truth[record.source_id], _labels(record, with_masks)
+        sides = (theirs.boxes, theirs.classes, theirs.is_crowd, ours.boxes, ours.scores, ours.classes)
+        by_boxes.add(record.source_id, *sides)
+        if theirs.masks is not None and ours.masks is not None:
+            overlaps = instance_masks.overlap(ours.masks, theirs.masks, theirs.is_crowd)
+            by_masks.add(record.source_id, *sides, overlaps)
+    measured = by_boxes.result() | ({'masks': by_masks.result()} if with_masks else {})
+    files.write_json(store.path(QUALITY), measured)
+    return measured
 
 
-def _arrays(record: records.Record) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes, classes, crowds and scores."""
+def _has_masks(pattern: str) -> bool:
+    """Whether the first object of a set has a mask; sets have masks of all objects or of none."""
+    first = next((record.annotations[0] for record in shards.read(pattern) if record.annotations), None)
+    return first is not None and first.mask_png is not None
+
+
+def _labels(record: records.Record, with_masks: bool) -> _Labels:
     annotations = record.annotations
-    return (
+    masks = [instance_masks.code(a.mask_png) for a in annotations if a.mask_png is not None] if with_masks else None
+    if masks is not None and len(masks) < len(annotations):
+        raise errors.UserError(
+            f"image {record.source_id} ('{record.filename}') has an object without a mask, but others of its set have "
+            'masks; prepare the set again with --include_masks.'
+        )
+    return _Labels(
         np.array([a.box for a in annotations], np.float32).reshape(-1, 4),
         np.array([a.label for a in annotations], np.int32),
         np.array([a.is_crowd for a in annotations], bool),
         np.array([a.score or 0.0 for a in annotations], np.float32),
+        masks,
     )
