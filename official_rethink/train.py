@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from official_rethink.common import entry_point, errors
+from official_rethink.common import cluster, entry_point, errors
 
 _SHOWN = (
     *('experiment', 'config_file', 'params_override', 'mode', 'model_dir'),
@@ -44,6 +44,8 @@ def _parse_flags(argv: Sequence[str]) -> Any:
         raise errors.UserError(str(error)) from error
     if len(rest) > 1:
         raise errors.UserError(f'unexpected argument {rest[1]!r}; settings are given as --name=value.')
+    if not flags.FLAGS.model_dir:
+        flags.FLAGS.model_dir = cluster.default_folder(os.environ)  # a managed job's
     for name in ('experiment', 'mode', 'model_dir'):
         if not getattr(flags.FLAGS, name):
             raise errors.UserError(f'--{name} is missing; see python -m official_rethink.train --help.')
@@ -61,7 +63,10 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.tasks import evaluate, runner
 
     loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override or '')
-    params = loaded.params
+    is_set = {key for key, source in loaded.sources.items() if source != parse.FACTORY}.__contains__
+    params, placed = cluster.apply(loaded.params, is_set)
+    if placed:
+        sys.stderr.write(f'note: {placed}\n')
     if flags.tpu:
         params = params.replace(runtime=params.runtime.replace(tpu=flags.tpu))
     validation_data.validate_data(params, loaded.sources)
