@@ -45,6 +45,8 @@ def _data(task: MaskRCNNTask) -> None:
 def _experiment(model: MaskRCNN, times: int = 2) -> cfg.ExperimentConfig:
     """What all have in common but the network: data, weight decay [P], schedule."""
     task = MaskRCNNTask(model=model, losses=maskrcnn.Losses(l2_weight_decay=1e-4))
+    # The shorter side [P], the longer [D1].
+    task.resizing = types.Resizing(shorter_side=800, longer_side=1333)
     _data(task)
     return cfg.ExperimentConfig(
         runtime=cfg.RuntimeConfig(mixed_precision_dtype='float32'), task=task, trainer=_trainer(times)
@@ -55,8 +57,7 @@ def _fpn(backbone: our_backbones.Backbone, norm_activation: normalization.NormAc
     """Mask R-CNN on a pyramid, box head of four convolutions and one fully connected layer [D1]."""
     return MaskRCNN(
         num_classes=91,
-        # The paper scales the shorter side to 800 and the longer to at most 1333 [P, D1]; here an image is scaled to
-        # fit this square, so most are read larger.
+        # Images are padded to this: it holds 800 x 1333 and 1333 x 800.
         input_size=[1344, 1344, 3],
         include_mask=True,
         anchor=Anchor(num_scales=1, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=8.0),

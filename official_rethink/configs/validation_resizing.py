@@ -42,7 +42,10 @@ def _check_sides(rules: checks.Rules) -> None:
     if longer > min(model.input_size[:2]):
         stride = 2**model.max_level
         least = -(-longer // stride) * stride
-        rule = f'the input has to hold images that lie and images that stand, so it needs sides of {least} or more'
+        rule = (
+            f'the input has to hold images that lie and images that stand: sides of {least} or more; or both of '
+            'task.resizing 0, to fit images into the input'
+        )
         raise rules.clash('task.model.input_size', _LONGER, rule)
 
 

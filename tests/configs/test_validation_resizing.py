@@ -55,3 +55,13 @@ def test_the_papers_values_are_taken(experiment):
 def test_what_does_not_go_is_named(experiment, values, part):
     with pytest.raises(errors.UserError, match=part):
         _load(experiment, *values)
+
+
+def test_every_experiment_of_the_paper_reads_images_at_its_size():
+    names = ('maskrcnn_resnetfpn_syncbn_coco', 'cascadercnn_resnetfpn_gn_coco', 'fasterrcnn_vgg_coco')
+    for name in (MASK_RCNN, *names, f'self_training_{MASK_RCNN}'):
+        task = _load(name)
+        assert (task.resizing.shorter_side, task.resizing.longer_side) == (800, 1333), name
+        assert list(task.model.input_size) == [1344, 1344, 3]
+    with pytest.raises(errors.UserError, match='sides of 1344 or more; or both of task.resizing 0'):
+        _load(MASK_RCNN, 'model.input_size=[640,640,3]')

@@ -38,6 +38,7 @@ SMALL = {
 def params(experiment='maskrcnn_resnetfpn_gn_coco', model=None, human=4):
     """A task config of ResNet-10 at a quarter of the width and 32 pixels."""
     config: configs.MaskRCNNTask = parse.load(experiment, (), '').params.task.replace()
+    config.override({'resizing': {'shorter_side': 0, 'longer_side': 0}})
     config.override({'model': SMALL, 'train_data': {'global_batch_size': human, 'mask_crop_size': MASK}})
     config.override({'matching': {'num_samples': 300}})  # all, so that every level learns
     if model:

@@ -13,6 +13,7 @@ from official_rethink.data import scenes
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SMALL = (
     'task.model.num_classes=4,task.model.input_size=[64,64,3],task.model.max_level=5,'
+    'task.resizing.shorter_side=0,task.resizing.longer_side=0,'
     'task.model.backbone.resnet.model_id=10,task.model.backbone.resnet.depth_multiplier=0.25,'
     'task.model.decoder.fpn.num_filters=16,task.model.rpn_head.num_filters=16,task.model.detection_head.num_convs=1,'
     'task.model.detection_head.num_filters=16,task.model.detection_head.fc_dims=32,task.model.mask_head.num_convs=1,'
