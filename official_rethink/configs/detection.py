@@ -43,6 +43,8 @@ class DetectionTask(cfg.TaskConfig):
             an empty input_path the validation examples stand in.
         init_checkpoint: checkpoint to start from; '' starts at random.
         init_checkpoint_modules: 'all', or a list of 'backbone', 'decoder', 'head'.
+        evaluation_protocols: 'coco', whose AP studies and pseudo labels go by, and with it 'voc07', 'voc12' or both:
+            PASCAL VOC's mean AP of boxes over eleven recalls, or over the area, as 'VOC07_mAP' and 'VOC12_mAP'.
         per_category_metrics: report AP per class too.
         seed: of the initial weights, the order of examples and the augmentation.
         export_config: Model Garden's exporter's options.
@@ -64,6 +66,7 @@ class DetectionTask(cfg.TaskConfig):
     )
     init_checkpoint: str = ''
     init_checkpoint_modules: str | list[str] = 'all'
+    evaluation_protocols: list[str] = dataclasses.field(default_factory=lambda: ['coco'])
     per_category_metrics: bool = False
     seed: int = 0
     export_config: retinanet.ExportConfig = dataclasses.field(default_factory=retinanet.ExportConfig)

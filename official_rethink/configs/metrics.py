@@ -7,5 +7,10 @@ def coco_metric_names(max_detections: int = 100) -> list[str]:
     return precisions + ['ARmax1', 'ARmax10', f'ARmax{max_detections}', 'ARs', 'ARm', 'ARl']
 
 
+VOC = {'voc07': 'VOC07_mAP', 'voc12': 'VOC12_mAP'}
+"""The mean AP of each protocol of PASCAL VOC, a share of 1."""
+PROTOCOLS = ('coco', *VOC)
+
+
 # The running means that DetectionTask reports beside COCO's numbers.
 LOSSES = ('total_loss', 'cls_loss', 'box_loss', 'model_loss')

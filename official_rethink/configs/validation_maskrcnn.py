@@ -29,6 +29,7 @@ def check(rules: checks.Rules) -> None:
     _check_heads(rules)
     _check_regions(rules)
     _check_losses(rules)
+    validation_model.check_protocols(rules)
     validation_resizing.check(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
@@ -64,7 +65,7 @@ def best_metrics(task: Any) -> dict[str, str]:
     if task.model.include_mask:
         names = [*names, *(f'mask_{name}' for name in names)]
     per_class = {'PerCategory/': families.HIGHER} if task.per_category_metrics else {}
-    return dict.fromkeys(names, families.HIGHER) | per_class
+    return dict.fromkeys(names, families.HIGHER) | validation_model.voc_metrics(task) | per_class
 
 
 def _check_decoder(rules: checks.Rules) -> None:

@@ -1,6 +1,6 @@
 """Ranges and choices of a detector's model and losses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from official.vision.modeling.backbones import resnet, spinenet, spinenet_mobile
@@ -41,6 +41,7 @@ def check(rules: checks.Rules, extra_modules: Sequence[str] = ()) -> None:
     _check_head(rules)
     _check_detections(rules)
     _check_losses(rules)
+    check_protocols(rules)
     validation_resizing.check(rules)
     identity = rules.config.task.model.decoder.type == 'identity'
     modules = ['backbone', 'head'] if identity else ['backbone', 'decoder', 'head']
@@ -63,12 +64,38 @@ def check_files(rules: checks.Rules) -> None:
                     f"the images of task.{part} ('{path}') have no box at all, and a detector learns boxes; "
                     '`prepare coco` and `prepare scenes` make sets with boxes.'
                 )
+            if part == 'train_data' and task.train_data.skip_difficult:
+                _check_difficult(path, found)
+
+
+def _check_difficult(path: str, description: Mapping[str, Any]) -> None:
+    if 0 < description.get('num_instances', 0) == description.get('num_difficult', 0):
+        raise errors.UserError(
+            f"every object of task.train_data ('{path}') is difficult, and task.train_data.skip_difficult=true leaves "
+            'those out of training; set it to false, or train on another set.'
+        )
 
 
 def best_metrics(task: Any) -> dict[str, str]:
     """The numbers a detector's evaluation reports, and which way each is better."""
     known = dict.fromkeys(metrics.coco_metric_names(), families.HIGHER) | dict.fromkeys(metrics.LOSSES, families.LOWER)
-    return known | ({'PerCategory/': families.HIGHER} if task.per_category_metrics else {})
+    return known | voc_metrics(task) | ({'PerCategory/': families.HIGHER} if task.per_category_metrics else {})
+
+
+def voc_metrics(task: Any) -> dict[str, str]:
+    """PASCAL VOC's numbers, where a detector is measured by them."""
+    return {name: families.HIGHER for protocol, name in metrics.VOC.items() if protocol in task.evaluation_protocols}
+
+
+def check_protocols(rules: checks.Rules) -> None:
+    """Checks by what a detector is measured."""
+    key = 'task.evaluation_protocols'
+    names = list(rules.value(key))
+    for name in names:
+        if name not in metrics.PROTOCOLS:
+            raise errors.unknown_name(key, name, metrics.PROTOCOLS, rules.where(key))
+    if 'coco' not in names or len(set(names)) < len(names):
+        raise rules.fail(key, f"'coco', and with it any of {', '.join(metrics.VOC)}, each once")
 
 
 def _check_levels(rules: checks.Rules) -> None:

@@ -13,6 +13,7 @@ from official_rethink.data import label_maps, records
 # COCO's border areas, 32² and 96² pixels: small up to the first, large from the second on.
 SIZE_BORDERS = (32**2, 96**2)
 SIZE_NAMES = ('small', 'medium', 'large')
+FLAGS = ('difficult', 'truncated', 'occluded')
 
 
 def content_hash(encoded: bytes) -> str:
@@ -31,6 +32,7 @@ class Statistics:
         self._sizes: list[tuple[int, int]] = []
         self._per_category: Counter[int] = Counter()
         self._per_size: Counter[str] = Counter()
+        self._per_flag: Counter[str] = Counter()
         self._crowds = 0
         self._labelled = 0
         self._mapped = 0
@@ -67,6 +69,7 @@ class Statistics:
                 self._crowds += 1
                 continue
             self._per_category[annotation.label] += 1
+            self._per_flag.update(flag for flag in FLAGS if getattr(annotation, f'is_{flag}'))
             y1, x1, y2, x2 = annotation.box
             area = (y2 - y1) * (x2 - x1) if annotation.area is None else annotation.area
             self._per_size[SIZE_NAMES[sum(area > border for border in SIZE_BORDERS)]] += 1
@@ -87,7 +90,8 @@ class Statistics:
         """Returns the counts as the description's fields; lists over images are in shard order.
 
         Instances leave crowds out, which are counted apart; of a single-object image the one class counts, of an
-        image with nothing but a label map each class in it. If every image has a label map, there are the
+        image with nothing but a label map each class in it. Where instances are difficult, truncated or occluded,
+        `num_difficult` and so on count them. If every image has a label map, there are the
         fields `label_maps` (true), `pixels_per_category` (background '0' first) and `void_pixels`.
         """
         in_order = [row for shard in range(self._num_shards) for row in self._rows[shard :: self._num_shards]]
@@ -103,6 +107,7 @@ class Statistics:
             'num_images_with_annotations': self._labelled,
             'num_instances': sum(self._per_size.values()),
             'num_crowds': self._crowds,
+            **{f'num_{flag}': self._per_flag[flag] for flag in FLAGS if self._per_flag[flag]},
             'categories': [dict(category) for category in categories],
             'instances_per_category': {str(i): self._per_category[i] for i in sorted(known)},
             'instances_per_size': {name: self._per_size[name] for name in SIZE_NAMES},

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from official_rethink.data import statistics
+
 _BAR = 30
 _MAX_CLASSES = 100
 
@@ -47,9 +49,11 @@ def _boxes(description: Mapping[str, Any], labelled: int) -> list[str]:
     sizes = ', '.join(f'{count:,} {name}' for name, count in description['instances_per_size'].items())
     without = description['num_images'] - labelled
     rate = number / description['num_images']
+    kinds = [name for name in statistics.FLAGS if description.get(f'num_{name}')]
+    flags = ''.join(f', {description[f"num_{name}"]:,} {name}' for name in kinds)
     return [
         f'  boxes: {number:,} ({rate:.1f} an image; {sizes}, at areas of 32² and 96²), '
-        f'{description["num_crowds"]:,} crowds',
+        f'{description["num_crowds"]:,} crowds{flags}',
         f'  images without any: {without:,}',
     ]
 

@@ -10,7 +10,7 @@ from official_rethink.configs import detection as configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
-from official_rethink.evaluation import coco
+from official_rethink.evaluation import protocols
 from official_rethink.losses import detection as losses
 from official_rethink.modeling import anchor_targets, detections, normalization, views, weight_decay
 from official_rethink.tasks import family, train_step
@@ -170,17 +170,18 @@ class DetectionTask(family.FamilyTask):
         logs = train_step.update_metrics({**named, 'total_loss': named['model_loss']}, metrics, self.loss)
         return {self.loss: logs[self.loss], _DETECTIONS: {**found, 'truth': labels['groundtruths']}}
 
-    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> coco.CocoEvaluator:
+    def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> protocols.Evaluator:
         """Streams one step's detections of all replicas into the evaluator."""
-        evaluator = state or coco.CocoEvaluator(
-            categories=self.categories, per_category=self.task_config.per_category_metrics
+        config = self.task_config
+        evaluator = state or protocols.Evaluator(
+            config.evaluation_protocols, self.categories, config.per_category_metrics
         )
         per_replica = step_outputs[_DETECTIONS]
         for replica in range(len(per_replica['scores'])):
             self._add(evaluator, _local(per_replica, replica))
         return evaluator
 
-    def _add(self, evaluator: coco.CocoEvaluator, batch: dict[str, Any]) -> None:
+    def _add(self, evaluator: protocols.Evaluator, batch: dict[str, Any]) -> None:
         truth = batch['truth']
         for row in range(len(batch['scores'])):
             kept, count = int(truth['num_detections'][row]), int(batch['num_detections'][row])
@@ -194,6 +195,7 @@ class DetectionTask(family.FamilyTask):
                 truth_classes=truth['classes'][row][:kept],
                 truth_areas=truth['areas'][row][:kept],
                 truth_is_crowd=truth['is_crowds'][row][:kept],
+                truth_is_difficult=truth['is_difficult'][row][:kept],
                 **found,
                 **self._masks(batch, row, kept, found),
             )
@@ -205,8 +207,8 @@ class DetectionTask(family.FamilyTask):
         del batch, row, kept, found
         return {}
 
-    def reduce_aggregated_logs(self, aggregated_logs: coco.CocoEvaluator, global_step: Any = None) -> dict[str, float]:
-        """Computes the twelve COCO numbers (and AP per class, if asked for)."""
+    def reduce_aggregated_logs(self, aggregated_logs: protocols.Evaluator, global_step: Any = None) -> dict[str, float]:
+        """Computes the numbers of each protocol (and AP per class, if asked for)."""
         del global_step
         return aggregated_logs.evaluate()
 

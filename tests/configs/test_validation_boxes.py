@@ -12,11 +12,11 @@ CATEGORIES = [{'id': 1, 'name': 'red'}]
 DETECTORS = ('retinanet_efficientnet_coco', 'maskrcnn_resnetfpn_gn_coco')
 
 
-def _write(folder, split, boxes=1, masks=False):
+def _write(folder, split, boxes=1, masks=False, difficult=False):
     made, mask = [], making.png(8, 9, (1, 1, 4, 4)) if masks else None
     for number in range(2):
         annotations = [
-            records.Annotation((1.0, 1.0, 4.0, 4.0), 1, area=9.0, mask_png=mask)
+            records.Annotation((1.0, 1.0, 4.0, 4.0), 1, area=9.0, mask_png=mask, is_difficult=difficult)
         ] * boxes
         encoded = making.png(8, 9, (1, 1, 4, 4), shade=number + len(split))
         identifier = records.numeric_id(f'{split} {number}')
@@ -40,6 +40,32 @@ def test_a_set_without_boxes_is_named(tmp_path, experiment, part):
     _write(tmp_path, 'empty', boxes=0)
     with pytest.raises(errors.UserError, match=f'task.{part}.*empty.json.* have no box at all.*prepare coco'):
         _check(tmp_path, experiment, **{part: 'empty'})
+
+
+def test_a_set_of_difficult_objects_alone_is_named(tmp_path):
+    _write(tmp_path, 'val')
+    _write(tmp_path, 'train', difficult=True)
+    assert shards.load_description(f'{tmp_path}/train*')['num_difficult'] == 2
+    with pytest.raises(errors.UserError, match='every object of task.train_data .*is difficult.*skip_difficult=true'):
+        _check(tmp_path, DETECTORS[0])
+    _check(tmp_path, DETECTORS[0], more=',task.train_data.skip_difficult=false')
+    _check(tmp_path, DETECTORS[0], 'val', 'train')
+
+
+@pytest.mark.parametrize('experiment', DETECTORS)
+def test_protocols_and_their_metrics(experiment):
+    def load(protocols, metric='AP'):
+        override = f'task.evaluation_protocols={protocols},trainer.best_checkpoint_eval_metric={metric}'
+        return parse.load(experiment, (), override).params
+
+    assert load('[coco,voc07,voc12]', 'VOC12_mAP').task.evaluation_protocols == ['coco', 'voc07', 'voc12']
+    with pytest.raises(errors.UserError, match="best_checkpoint_eval_metric 'VOC07_mAP'.*VOC12_mAP"):
+        load('[coco,voc12]', 'VOC07_mAP')
+    with pytest.raises(errors.UserError, match="task.evaluation_protocols 'voc'.*Allowed: coco, voc07, voc12"):
+        load('[coco,voc]')
+    for protocols in ('[voc12]', '[coco,coco]'):
+        with pytest.raises(errors.UserError, match="task.evaluation_protocols is .*'coco', and with it any of voc07"):
+            load(protocols)
 
 
 def test_objects_without_masks_are_named(tmp_path):
