@@ -2,8 +2,8 @@
 
 The rule. Of one class, the detections of all images are taken in falling order of score. Each is compared with the
 truth of its image: with the object it overlaps most, the first of equals, if that overlap is at least 0.5. If the
-object is difficult, the detection counts nowhere; if nobody has found it yet, the detection is right; else it is wrong, even
-where another object is free (COCO would take that one). Recall counts the objects that are not difficult.
+object is difficult, the detection counts nowhere; if nobody has found it yet, the detection is right; else it is
+wrong, even where another object is free (COCO would take that one). Recall counts the objects that are not difficult.
 
 The kit's boxes are 1-based and end with the last pixel that belongs to them, so it adds 1 to every side. Boxes here are
 y1 x1 y2 x2, from edge to edge: the kit's xmin is x1 + 1 and its xmax is x2, its side xmax - xmin + 1 is x2 - x1, and
