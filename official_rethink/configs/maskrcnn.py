@@ -10,7 +10,7 @@ from official.core import config_definitions as cfg
 from official.modeling import hyperparams
 from official.vision.configs import maskrcnn, retinanet
 
-from official_rethink.configs import backbones, families, normalization, types, validation_maskrcnn
+from official_rethink.configs import backbones, families, keypoints, normalization, types, validation_maskrcnn
 
 
 @dataclasses.dataclass
@@ -37,12 +37,38 @@ class MaskRCNN(maskrcnn.MaskRCNN):
         backbone: of Model Garden's, or ResNeXt or VGG.
         norm_activation: of backbone, pyramid and heads; the region proposal network has no normalisation [D1].
         fc_normalization: whether the box head's fully connected layers are normalised too: [MG] is true, [D1] false.
+        include_keypoints: find the key points of objects too, beside masks or without them.
+        keypoint_head: from a region to heat maps.
+        keypoint_sampler: which regions learn them.
+        keypoint_roi_aligner: what the head sees of a region.
     """
 
     anchor: Anchor = dataclasses.field(default_factory=Anchor)
     backbone: backbones.Backbone = dataclasses.field(default_factory=backbones.Backbone)
     norm_activation: normalization.NormActivation = dataclasses.field(default_factory=normalization.NormActivation)
     fc_normalization: bool = False
+    include_keypoints: bool = False
+    keypoint_head: keypoints.KeypointHead = dataclasses.field(default_factory=keypoints.KeypointHead)
+    keypoint_sampler: keypoints.KeypointSampler = dataclasses.field(default_factory=keypoints.KeypointSampler)
+    keypoint_roi_aligner: keypoints.KeypointROIAligner = dataclasses.field(
+        default_factory=keypoints.KeypointROIAligner
+    )
+
+    @property
+    def keypoint_side(self) -> int:
+        """Cells a side of a key point's heat map: the region's, twice, enlarged."""
+        return self.keypoint_roi_aligner.crop_size * 2 * self.keypoint_head.upsample_factor
+
+
+@dataclasses.dataclass
+class Losses(maskrcnn.Losses):
+    """Model Garden's losses of Mask R-CNN, and that of key points.
+
+    Attributes:
+        keypoint_weight: of the mean cross entropy of labelled points [D1].
+    """
+
+    keypoint_weight: float = 1.0
 
 
 @dataclasses.dataclass
@@ -68,9 +94,12 @@ class DataConfig(types.DataConfig):
 
     Attributes:
         mask_crop_size: side of the square that a mask is cut to inside its box, for the device [MG].
+        keep_images_without_keypoints: of a training that includes key points, whether an image without a labelled
+            one trains; [D1] leaves such out.
     """
 
     mask_crop_size: int = 112
+    keep_images_without_keypoints: bool = True
 
 
 @dataclasses.dataclass
@@ -79,7 +108,7 @@ class MaskRCNNTask(cfg.TaskConfig):
 
     Attributes:
         model: Mask R-CNN or Faster R-CNN.
-        losses: Model Garden's losses of Mask R-CNN.
+        losses: weights of the parts, and weight decay.
         matching: anchors against boxes.
         resizing: to what size images are resized before they are padded to the model's input.
         inference: test-time augmentation, of evaluation and of pseudo labels; a served model has none.
@@ -88,7 +117,8 @@ class MaskRCNNTask(cfg.TaskConfig):
         test_data: human-labelled examples the best checkpoint is measured on at the end of a run; with
             an empty input_path the validation examples stand in.
         init_checkpoint: checkpoint to start from; '' starts at random.
-        init_checkpoint_modules: 'all', or a list of 'backbone', 'decoder', 'rpn_head', 'detection_head', 'mask_head'.
+        init_checkpoint_modules: 'all', or a list of 'backbone', 'decoder', 'rpn_head', 'detection_head', 'mask_head',
+            'keypoint_head'.
         evaluation_protocols: 'coco', whose AP studies and pseudo labels go by, and with it 'voc07', 'voc12' or both:
             PASCAL VOC's mean AP of boxes over eleven recalls, or over the area, as 'VOC07_mAP' and 'VOC12_mAP'.
         per_category_metrics: report AP per class too.
@@ -97,7 +127,7 @@ class MaskRCNNTask(cfg.TaskConfig):
     """
 
     model: MaskRCNN = dataclasses.field(default_factory=MaskRCNN)
-    losses: maskrcnn.Losses = dataclasses.field(default_factory=maskrcnn.Losses)
+    losses: Losses = dataclasses.field(default_factory=Losses)
     matching: RpnMatching = dataclasses.field(default_factory=RpnMatching)
     resizing: types.Resizing = dataclasses.field(default_factory=types.Resizing)
     inference: types.DetectionInference = dataclasses.field(default_factory=types.DetectionInference)

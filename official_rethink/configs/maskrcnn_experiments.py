@@ -10,7 +10,7 @@ from official.vision.configs import backbones, decoders, maskrcnn
 
 from official_rethink.configs import backbones as our_backbones
 from official_rethink.configs import normalization, types
-from official_rethink.configs.maskrcnn import Anchor, MaskRCNN, MaskRCNNTask
+from official_rethink.configs.maskrcnn import Anchor, Losses, MaskRCNN, MaskRCNNTask
 from official_rethink.configs.maskrcnn_students import register_with_student
 
 # Steps of a schedule 1x at 16 images [P].
@@ -44,7 +44,7 @@ def _data(task: MaskRCNNTask) -> None:
 
 def _experiment(model: MaskRCNN, times: int = 2) -> cfg.ExperimentConfig:
     """What all have in common but the network: data, weight decay [P], schedule."""
-    task = MaskRCNNTask(model=model, losses=maskrcnn.Losses(l2_weight_decay=1e-4))
+    task = MaskRCNNTask(model=model, losses=Losses(l2_weight_decay=1e-4))
     # The shorter side [P], the longer [D1].
     task.resizing = types.Resizing(shorter_side=800, longer_side=1333)
     _data(task)
@@ -111,6 +111,25 @@ def cascadercnn_resnetfpn_gn_coco() -> cfg.ExperimentConfig:
     model.detection_head.class_agnostic_bbox_pred = True
     model.detection_head.cascade_class_ensemble = True
     return _experiment(model)
+
+
+@register_with_student('keypointrcnn_resnetfpn_gn_coco')
+def keypointrcnn_resnetfpn_gn_coco() -> cfg.ExperimentConfig:
+    """Keypoint R-CNN of COCO's persons on ResNet-50 with FPN and group normalisation, schedule 2x.
+
+    No masks; boxes of the one class, and 17 points by eight convolutions of 512 and heat maps of 56 x 56 [D1]. Images
+    without a labelled point do not train [D1].
+    """
+    model = _fpn(_resnet(), _normalized_by(normalization.GROUP))
+    model.num_classes = 2
+    model.include_mask = False
+    model.include_keypoints = True
+    config = _experiment(model)
+    config.task.train_data.override({'input_path': 'coco_keypoints/train*', 'keep_images_without_keypoints': False})
+    jitter = {'shorter_side_min': 640, 'shorter_side_max': 800, 'shorter_side_step': 32}  # [D1]
+    config.task.train_data.augmentation.override(jitter)
+    config.task.validation_data.input_path = 'coco_keypoints/val*'
+    return config
 
 
 @register_with_student('maskrcnn_efficientnetfpn_coco')

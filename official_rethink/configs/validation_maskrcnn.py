@@ -3,7 +3,15 @@
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, families, metrics, validation_data, validation_model, validation_resizing
+from official_rethink.configs import (
+    checks,
+    families,
+    metrics,
+    validation_data,
+    validation_keypoints,
+    validation_model,
+    validation_resizing,
+)
 from official_rethink.data import shards
 
 _MODEL = 'task.model.'
@@ -29,21 +37,25 @@ def check(rules: checks.Rules) -> None:
     _check_heads(rules)
     _check_regions(rules)
     _check_losses(rules)
+    validation_keypoints.check(rules)
     validation_model.check_protocols(rules)
     validation_resizing.check(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
     modules += [f'detection_head_{number + 1}' for number in range(stages)]
-    validation_model.check_restored_modules(rules, [*modules, *(['mask_head'] if model.include_mask else [])])
+    modules += ['mask_head'] if model.include_mask else []
+    modules += ['keypoint_head'] if model.include_keypoints else []
+    validation_model.check_restored_modules(rules, modules)
 
 
 def check_files(rules: checks.Rules) -> None:
-    """Checks that what is read has boxes, and masks where they are learnt.
+    """Checks that what is read has boxes, and masks and key points where they are learnt.
 
     Raises:
-        UserError: a set without boxes, or whose objects have no masks.
+        UserError: a set without boxes, or whose objects have no masks or key points.
     """
     validation_model.check_files(rules)
+    validation_keypoints.check_files(rules)
     if not rules.config.task.model.include_mask:
         return
     for part in validation_data.parts(rules.config.task):
@@ -64,6 +76,8 @@ def best_metrics(task: Any) -> dict[str, str]:
     names = metrics.coco_metric_names()
     if task.model.include_mask:
         names = [*names, *(f'mask_{name}' for name in names)]
+    if task.model.include_keypoints:
+        names = [*names, *metrics.keypoint_metric_names()]
     per_class = {'PerCategory/': families.HIGHER} if task.per_category_metrics else {}
     return dict.fromkeys(names, families.HIGHER) | validation_model.voc_metrics(task) | per_class
 

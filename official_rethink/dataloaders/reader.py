@@ -14,7 +14,7 @@ _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
 PSEUDO_SALT = 500_009
 # Of pseudo-labelled examples: whether an image of which nothing passes the threshold takes a place in a batch.
-_KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels')
+_KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels', 'keep_images_without_keypoints')
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
 
 
@@ -33,7 +33,8 @@ class Parser(Protocol):
     def evaluate(self, decoded: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, Any]]:
         """Makes an example of a record alone."""
 
-    # Where pseudo labels can be left out while reading: kept(decoded) -> bool tensor, which of them are not.
+    # Where pseudo labels can be left out while reading: kept(decoded) -> bool tensor, which of them are not; and
+    # wanted(decoded) -> bool scalar, where an image without any is more than that.
 
 
 class _ShardReader(input_reader.InputReader):
@@ -90,7 +91,8 @@ def _train_dataset(
     skipped = first_step * params.global_batch_size // pipelines
     dataset = dataset.enumerate().skip(skipped)
     if not all(getattr(params, name, True) for name in _KEEP_EMPTY):
-        dataset = dataset.filter(lambda index, record: tf.reduce_any(parser.kept(decode(record))))
+        wanted = getattr(parser, 'wanted', lambda decoded: tf.reduce_any(parser.kept(decoded)))
+        dataset = dataset.filter(lambda index, record: wanted(decode(record)))
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     size = params.global_batch_size
     size = input_context.get_per_replica_batch_size(size) if input_context else size

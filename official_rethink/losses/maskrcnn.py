@@ -11,12 +11,6 @@ from official_rethink.losses import replicas
 from official_rethink.modeling import rpn_targets
 
 
-def _scale(weights: tf.Tensor) -> tf.Tensor:
-    """Replicas over the batch's weights; 0 where nothing has a weight."""
-    number = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
-    return tf.math.divide_no_nan(number, replicas.total(tf.reduce_sum(weights)))
-
-
 def _smooth_l1(difference: tf.Tensor, beta: float) -> tf.Tensor:
     """Fast R-CNN's: x^2 / (2 beta) below beta, |x| - beta / 2 from there; summed over the last axis."""
     size = tf.abs(difference)
@@ -38,7 +32,7 @@ def rpn_losses(
     """
     scores = loss_utils.multi_level_flatten(outputs['rpn_scores'], last_dim=None)
     boxes = loss_utils.multi_level_flatten(outputs['rpn_boxes'], last_dim=4)
-    scale = _scale(targets.score_weights)
+    scale = replicas.scale(targets.score_weights)
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(targets.scores, tf.cast(scores, tf.float32))
     # The targets of other than positive anchors are not defined; times 0 they could still be NaN.
     difference = tf.where(
@@ -67,7 +61,7 @@ def head_losses(outputs: Mapping[str, Any], params: maskrcnn.Losses, stages: int
         end = f'_{stage}' if stage else ''
         logits = tf.cast(outputs[f'class_outputs{end}'], tf.float32)
         classes = tf.cast(outputs[f'class_targets{end}'], tf.int32)
-        scale = _scale(tf.ones_like(classes, tf.float32))
+        scale = replicas.scale(tf.ones_like(classes, tf.float32))
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=logits)
         boxes = _of_class(tf.cast(outputs[f'box_outputs{end}'], tf.float32), classes)
         positive = classes > 0
@@ -94,4 +88,4 @@ def mask_loss(outputs: Mapping[str, Any]) -> tf.Tensor:
     logits = tf.cast(outputs['mask_outputs'], tf.float32)
     weights = tf.cast(outputs['mask_class_targets'] > 0, tf.float32)[..., tf.newaxis, tf.newaxis] * tf.ones_like(logits)
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(outputs['mask_targets'], tf.float32), logits)
-    return tf.reduce_sum(entropy * weights) * _scale(weights)
+    return tf.reduce_sum(entropy * weights) * replicas.scale(weights)

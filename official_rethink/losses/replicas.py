@@ -9,3 +9,9 @@ def total(value: tf.Tensor) -> tf.Tensor:
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def scale(weights: tf.Tensor) -> tf.Tensor:
+    """Replicas over the global batch's weights, by which a weighted sum becomes a mean; 0 if nothing has a weight."""
+    number = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
+    return tf.math.divide_no_nan(number, total(tf.reduce_sum(weights)))

@@ -10,7 +10,7 @@ from official.vision.modeling.decoders import factory as decoder_factory
 
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.configs import normalization as norm_configs
-from official_rethink.modeling import normalization, sampling
+from official_rethink.modeling import keypoint_branch, normalization, sampling
 
 
 class Levels(tf.keras.layers.Layer):
@@ -47,6 +47,10 @@ class MaskRCNN(maskrcnn_model.MaskRCNNModel):
         return {**items, **dict(zip(names, heads, strict=True))}
 
 
+class KeypointRCNN(keypoint_branch.KeypointBranch, MaskRCNN):
+    """With key points."""
+
+
 def build(
     config: configs.MaskRCNN, regularizer: tf.keras.regularizers.Regularizer | None = None
 ) -> tf.keras.Model:
@@ -70,8 +74,10 @@ def build(
     # The factory calls the region proposal network, which so gets no normalisation, and no other head.
     with normalization.scope(norm, norm_configs.NONE):
         model = factory.build_maskrcnn(specs, config, regularizer, backbone, decoder)
-    model = MaskRCNN(**model.get_config())
+    model = (KeypointRCNN if config.include_keypoints else MaskRCNN)(**model.get_config())
     with normalization.scope(norm, elsewhere):
+        if config.include_keypoints:
+            model.add_keypoints(config, regularizer)
         _call(model, config)
     if not config.fc_normalization:
         _drop_fc_norms(model)

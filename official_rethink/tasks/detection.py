@@ -10,7 +10,7 @@ from official_rethink.configs import detection as configs
 from official_rethink.configs import types
 from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
-from official_rethink.evaluation import protocols
+from official_rethink.evaluation import keypoints, protocols
 from official_rethink.losses import detection as losses
 from official_rethink.modeling import anchor_targets, detections, normalization, views, weight_decay
 from official_rethink.tasks import family, train_step
@@ -174,7 +174,7 @@ class DetectionTask(family.FamilyTask):
         """Streams one step's detections of all replicas into the evaluator."""
         config = self.task_config
         evaluator = state or protocols.Evaluator(
-            config.evaluation_protocols, self.categories, config.per_category_metrics
+            config.evaluation_protocols, self.categories, config.per_category_metrics, self._keypoint_evaluator()
         )
         per_replica = step_outputs[_DETECTIONS]
         for replica in range(len(per_replica['scores'])):
@@ -206,6 +206,10 @@ class DetectionTask(family.FamilyTask):
         """The evaluator's arguments for masks, of a family that has them."""
         del batch, row, kept, found
         return {}
+
+    def _keypoint_evaluator(self) -> keypoints.KeypointEvaluator | None:
+        """An empty one, of a family that has key points."""
+        return None
 
     def reduce_aggregated_logs(self, aggregated_logs: protocols.Evaluator, global_step: Any = None) -> dict[str, float]:
         """Computes the numbers of each protocol (and AP per class, if asked for)."""

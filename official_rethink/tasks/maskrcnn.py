@@ -1,4 +1,4 @@
-"""The supervised task of two-stage detection: Mask R-CNN, targets made in the step, COCO metrics of boxes and masks."""
+"""The supervised task of two-stage detection: Mask R-CNN, targets made in the step, COCO metrics of all it finds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,12 @@ from official.core import task_factory
 
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.configs import types
+from official_rethink.data import keypoints as layouts
+from official_rethink.data import shards
 from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
-from official_rethink.evaluation import instance_masks
+from official_rethink.evaluation import instance_masks, keypoints
+from official_rethink.losses import keypoints as keypoint_losses
 from official_rethink.losses import maskrcnn as losses
 from official_rethink.modeling import anchor_targets, rpn_targets, views, weight_decay
 from official_rethink.modeling import maskrcnn as modeling
@@ -28,7 +31,8 @@ class MaskRCNNTask(detection.DetectionTask):
         """Args: as Model Garden's task."""
         super().__init__(params, logging_dir=logging_dir, name=name)
         masks = ('mask_loss',) if params.model.include_mask else ()
-        self.loss_names = ('model_loss', *_LOSSES, *masks)
+        points = ('keypoint_loss',) if params.model.include_keypoints else ()
+        self.loss_names = ('model_loss', *_LOSSES, *masks, *points)
         self._measured_on = ''
         self._truths: dict[str, instance_masks.Truth] = {}
 
@@ -39,8 +43,16 @@ class MaskRCNNTask(detection.DetectionTask):
 
     def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
         size = params.mask_crop_size if self.task_config.model.include_mask and params.is_training else 0
-        parser = parsing.DetectionParser(params, self.output_size, size, views.plain(self.task_config).resizing)
+        resizing = views.plain(self.task_config).resizing
+        parser = parsing.DetectionParser(params, self.output_size, size, resizing, layout=self._layout(params))
         return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
+
+    def _layout(self, params: types.DataConfig) -> layouts.Layout | None:
+        """The key points of the examples: of pseudo labels those of the training set, from which they come."""
+        if not self.task_config.model.include_keypoints:
+            return None
+        path = self.task_config.train_data.input_path if params.is_training else params.input_path
+        return _layout_of(path)
 
     def build_inputs(
         self, params: configs.DataConfig, input_context: tf.distribute.InputContext | None = None
@@ -61,6 +73,8 @@ class MaskRCNNTask(detection.DetectionTask):
         truth = {'gt_boxes': labels['boxes'], 'gt_classes': labels['classes']}
         if self.task_config.model.include_mask:
             truth['gt_masks'] = tf.cast(labels['masks'], tf.float32) / 255.0
+        if self.task_config.model.include_keypoints:
+            truth['gt_keypoints'] = labels['keypoints']
         outputs = model(
             self.preprocess(features),
             image_shape=labels['image_info'][:, 1, :],
@@ -90,6 +104,9 @@ class MaskRCNNTask(detection.DetectionTask):
         if self.task_config.model.include_mask:
             named['mask_loss'] = losses.mask_loss(outputs)
             total += params.mask_weight * named['mask_loss']
+        if self.task_config.model.include_keypoints:
+            named['keypoint_loss'] = keypoint_losses.keypoint_loss(outputs)
+            total += params.keypoint_weight * named['keypoint_loss']
         return {**named, 'model_loss': params.loss_weight * total}
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
@@ -108,7 +125,8 @@ class MaskRCNNTask(detection.DetectionTask):
             model: in inference mode.
 
         Returns:
-            As a one-stage detector's; with masks also masks float32 [B, N, S, S], probabilities over the boxes.
+            As a one-stage detector's; with masks also masks float32 [B, N, S, S], probabilities over the boxes; with
+            key points also keypoints float32 [B, N, P, 3]: y, x in pixels of the original images and score in [0, 1].
         """
 
         def detect(images: tf.Tensor, image_info: tf.Tensor) -> Any:
@@ -121,6 +139,9 @@ class MaskRCNNTask(detection.DetectionTask):
         found = detection.in_original_pixels(outputs, image_info)
         if self.task_config.model.include_mask:
             found['masks'] = tf.cast(outputs['detection_masks'], tf.float32)
+        if self.task_config.model.include_keypoints:
+            scale = tf.pad(image_info[:, 2, :], [[0, 0], [0, 1]], constant_values=1.0)
+            found['keypoints'] = outputs['detection_keypoints'] / scale[:, tf.newaxis, tf.newaxis]
         return found
 
     def counted(self, model: tf.keras.Model) -> Callable[[tf.Tensor], Any]:
@@ -135,12 +156,28 @@ class MaskRCNNTask(detection.DetectionTask):
         found = self.predict(images, labels['image_info'], model)
         return {_DETECTIONS: {**found, 'truth': labels['groundtruths']}}
 
+    def _keypoint_evaluator(self) -> keypoints.KeypointEvaluator | None:
+        if not self.task_config.model.include_keypoints:
+            return None
+        layout = _layout_of(self._measured_on)
+        assert layout is not None  # validation has looked
+        return keypoints.KeypointEvaluator(layout)
+
     def _masks(self, batch: dict[str, Any], row: int, kept: int, found: dict[str, Any]) -> dict[str, Any]:
+        count, more = len(found['scores']), {}
+        if self.task_config.model.include_keypoints:
+            more['truth_keypoints'] = batch['truth']['keypoints'][row][:kept]
+            more['keypoints'] = batch['keypoints'][row][:count]
         if not self.task_config.model.include_mask:
-            return {}
+            return more
         if self._measured_on not in self._truths:
             self._truths[self._measured_on] = instance_masks.Truth(self._measured_on)
         codes, truth = self._truths[self._measured_on], batch['truth']
         height, width = int(truth['height'][row]), int(truth['width'][row])
-        pasted = instance_masks.paste(batch['masks'][row][: len(found['scores'])], found['boxes'], height, width)
-        return {'truth_masks_rle': codes.of(int(truth['source_id'][row]))[:kept], 'masks_rle': pasted}
+        pasted = instance_masks.paste(batch['masks'][row][:count], found['boxes'], height, width)
+        return {**more, 'truth_masks_rle': codes.of(int(truth['source_id'][row]))[:kept], 'masks_rle': pasted}
+
+
+def _layout_of(pattern: str) -> layouts.Layout | None:
+    """The key points of a set; of several, which are the same, those of the first."""
+    return layouts.of_description(shards.load_description(pattern.split(',')[0].strip()))
