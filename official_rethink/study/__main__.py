@@ -22,8 +22,8 @@ examples:
 """
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the study named by the flags; returns the exit code."""
+def parse_args(argv: Sequence[str]) -> argparse.Namespace:
+    """Reads the flags."""
     parser = entry_point.Parser(
         prog='python -m official_rethink.study', description=_DESCRIPTION, epilog=_EPILOG
     )
@@ -57,7 +57,12 @@ def main(argv: Sequence[str]) -> int:
         raise errors.bad_value(
             '--output_dir', flags.output_dir, 'a local folder, since a study locks it', 'the command line'
         )
-    _study(flags)
+    return flags
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the study named by the flags; returns the exit code."""
+    _study(parse_args(argv))
     return 0
 
 
