@@ -89,6 +89,20 @@ class RpnMatching(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class CascadeStart(hyperparams.Config):
+    """When a cascade's further stages begin to train; with 0 and 0, at the first step.
+
+    Attributes:
+        base_steps_before_end: they train in only so many steps at the end, at `trainer.schedule.base_batch_size`
+            images a step (He et al. from scratch, section 5: 270,000 at 16 images).
+        first_step: the step they train from on; 0 derives it from the other.
+    """
+
+    base_steps_before_end: int = 0
+    first_step: int = 0
+
+
+@dataclasses.dataclass
 class DataConfig(types.DataConfig):
     """Human-labelled examples of two-stage detection.
 
@@ -103,6 +117,18 @@ class DataConfig(types.DataConfig):
 
 
 @dataclasses.dataclass
+class ExportConfig(retinanet.ExportConfig):
+    """What a served model gives out: Model Garden's options, and masks of whole images.
+
+    Attributes:
+        output_image_masks: beside the probabilities over each box, give masks of the images' own size: N * H * W bytes
+            an image, of N = `model.detection_generator.max_num_detections`.
+    """
+
+    output_image_masks: bool = False
+
+
+@dataclasses.dataclass
 class MaskRCNNTask(cfg.TaskConfig):
     """Two-stage detection, with masks where `model.include_mask` says so.
 
@@ -110,6 +136,7 @@ class MaskRCNNTask(cfg.TaskConfig):
         model: Mask R-CNN or Faster R-CNN.
         losses: weights of the parts, and weight decay.
         matching: anchors against boxes.
+        cascade: when the further stages of `model.roi_sampler.cascade_iou_thresholds` begin to train.
         resizing: to what size images are resized before they are padded to the model's input.
         inference: test-time augmentation, of evaluation and of pseudo labels; a served model has none.
         train_data: human-labelled training examples.
@@ -123,12 +150,13 @@ class MaskRCNNTask(cfg.TaskConfig):
             PASCAL VOC's mean AP of boxes over eleven recalls, or over the area, as 'VOC07_mAP' and 'VOC12_mAP'.
         per_category_metrics: report AP per class too.
         seed: of the initial weights, the order of examples, the augmentation and what is sampled.
-        export_config: Model Garden's exporter's options.
+        export_config: what a served model gives out.
     """
 
     model: MaskRCNN = dataclasses.field(default_factory=MaskRCNN)
     losses: Losses = dataclasses.field(default_factory=Losses)
     matching: RpnMatching = dataclasses.field(default_factory=RpnMatching)
+    cascade: CascadeStart = dataclasses.field(default_factory=CascadeStart)
     resizing: types.Resizing = dataclasses.field(default_factory=types.Resizing)
     inference: types.DetectionInference = dataclasses.field(default_factory=types.DetectionInference)
     train_data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(is_training=True))
@@ -143,7 +171,7 @@ class MaskRCNNTask(cfg.TaskConfig):
     evaluation_protocols: list[str] = dataclasses.field(default_factory=lambda: ['coco'])
     per_category_metrics: bool = False
     seed: int = 0
-    export_config: retinanet.ExportConfig = dataclasses.field(default_factory=retinanet.ExportConfig)
+    export_config: ExportConfig = dataclasses.field(default_factory=ExportConfig)
 
 
 families.register(

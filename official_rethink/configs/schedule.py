@@ -88,6 +88,7 @@ def resolve(params: Any) -> None:
             f'task.train_data.global_batch_size {batch_size}; set trainer.train_steps to 0, or the schedule to match.'
         )
     trainer.train_steps = steps
+    _resolve_cascade(params, batch_size, steps)
     interval = trainer.validation_interval or math.ceil(steps / schedule.evaluations)
     trainer.validation_interval = interval
     # Summaries, checkpoints and evaluations fall on multiples of the loop, so that a resumed run
@@ -109,6 +110,26 @@ def resolve(params: Any) -> None:
                     },
                 }
             )
+
+
+def _resolve_cascade(params: Any, batch_size: int, steps: int) -> None:
+    """Fills the step from which a cascade's further stages train, where it is counted from the end."""
+    cascade = getattr(params.task, 'cascade', None)
+    if cascade is None or not cascade.base_steps_before_end:
+        return
+    schedule, key = params.trainer.schedule, 'task.cascade.base_steps_before_end'
+    scale = schedule.base_batch_size / batch_size
+    first = steps - round(cascade.base_steps_before_end * scale)
+    if first <= 0:
+        raise errors.UserError(
+            f'{key} is {cascade.base_steps_before_end:,}, but the run is only {round(steps / scale):,} steps long at '
+            f'{schedule.base_batch_size} images a step; name a smaller number, or 0 for a cascade from the first step.'
+        )
+    if cascade.first_step not in (0, first):
+        raise errors.UserError(
+            f'task.cascade.first_step is {cascade.first_step}, but {key} gives {first}; set one of the two to 0.'
+        )
+    cascade.first_step = first
 
 
 def _asked_warmup(schedule: types.Schedule, batch_size: int) -> int:

@@ -36,10 +36,10 @@ def check(rules: checks.Rules) -> None:
     _check_decoder(rules)
     _check_heads(rules)
     _check_regions(rules)
+    _check_cascade_start(rules)
     _check_losses(rules)
     validation_keypoints.check(rules)
     validation_model.check_protocols(rules)
-    validation_resizing.check(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
     modules += [f'detection_head_{number + 1}' for number in range(stages)]
@@ -143,6 +143,20 @@ def _check_regions(rules: checks.Rules) -> None:
         raise rules.clash(_CASCADE, agnostic, 'a cascade hands boxes on, so it needs one a region: true')
     if not model.detection_generator.apply_nms:
         raise rules.fail(_MODEL + 'detection_generator.apply_nms', 'true; evaluation needs final boxes')
+
+
+def _check_cascade_start(rules: checks.Rules) -> None:
+    task, name = rules.config.task, 'task.cascade.'
+    rules.at_least(0, name + 'base_steps_before_end', name + 'first_step')
+    if not task.cascade.first_step:
+        return
+    key = name + ('base_steps_before_end' if task.cascade.base_steps_before_end else 'first_step')
+    if not task.model.roi_sampler.cascade_iou_thresholds:
+        raise rules.clash(key, _CASCADE, 'there are no further stages that could begin to train; name their IoU')
+    if task.cascade.first_step >= rules.config.trainer.train_steps:
+        raise rules.clash(
+            name + 'first_step', 'trainer.train_steps', 'the run ends before the further stages train; a smaller first'
+        )
 
 
 def _check_losses(rules: checks.Rules) -> None:

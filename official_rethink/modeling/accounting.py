@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
+_BRANCHES = ('If', 'StatelessIf')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,7 @@ def multiply_adds(graph: tf.Graph) -> int:
     Raises:
         ValueError: another side of a shape is not known.
     """
-    return sum(_of_operation(operation) for operation in _operations(graph))
+    return _sum(list(_operations(graph)))
 
 
 def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
@@ -70,6 +71,13 @@ def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
         yield operation
         if operation.type in _CALLS:
             yield from _operations(graph._get_function(operation.get_attr('f').name).graph)
+        if operation.type in _BRANCHES:  # the dearer one
+            branches = (graph._get_function(operation.get_attr(f'{end}_branch').name) for end in ('then', 'else'))
+            yield from max((list(_operations(branch.graph)) for branch in branches), key=_sum)
+
+
+def _sum(operations: Sequence[tf.Operation]) -> int:
+    return sum(map(_of_operation, operations))
 
 
 def _of_operation(operation: tf.Operation) -> int:

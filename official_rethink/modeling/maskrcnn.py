@@ -10,7 +10,7 @@ from official.vision.modeling.decoders import factory as decoder_factory
 
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.configs import normalization as norm_configs
-from official_rethink.modeling import keypoint_branch, normalization, sampling
+from official_rethink.modeling import keypoint_branch, late_cascade, normalization, sampling
 
 
 class Levels(tf.keras.layers.Layer):
@@ -27,11 +27,18 @@ class Levels(tf.keras.layers.Layer):
 
 
 class MaskRCNN(maskrcnn_model.MaskRCNNModel):
-    """Model Garden's; what it samples follows from what it sees, so that a run can be repeated."""
+    """Model Garden's; what it samples follows from what it sees, so that a run can be repeated.
+
+    Attributes:
+        train_stages: how many of a cascade's box heads train; all, unless a training leaves some for later.
+        cascade_switch: of a model that does, whether they have trained; see `late_cascade.py`.
+    """
 
     def __init__(self, **kwargs: Any):
         """Args: Model Garden's."""
         super().__init__(**kwargs)
+        self.train_stages = len(self.roi_sampler)
+        self.cascade_switch: late_cascade.Switch | None = None
         for sampler in self.roi_sampler:
             settings = sampler._sampler.get_config()
             sampler._sampler = sampling.BoxSampler(settings['num_samples'], settings['foreground_fraction'])
@@ -44,7 +51,44 @@ class MaskRCNN(maskrcnn_model.MaskRCNNModel):
             del items['decoder']
         heads = items.pop('detection_head')
         names = ['detection_head', *(f'detection_head_{number}' for number in range(1, len(heads)))]
-        return {**items, **dict(zip(names, heads, strict=True))}
+        items |= dict(zip(names, heads, strict=True))
+        return items if self.cascade_switch is None else {**items, 'cascade_switch': self.cascade_switch}
+
+    def _call_box_outputs(self, images: tf.Tensor, *, training: bool | None = None, **arguments: Any) -> Any:
+        """As Model Garden's, with the stages that train, or that have trained."""
+        if self.cascade_switch is None:
+            return super()._call_box_outputs(images, training=training, **arguments)
+        features = self._get_backbone_and_decoder_features(images)
+        arguments |= {'images': images, 'training': training}
+        if training:
+            self.cascade_switch.set(self.train_stages > 1)
+            return late_cascade.box_outputs(self, self.train_stages, features, arguments)
+        outputs, intermediate = late_cascade.either(
+            self.cascade_switch.on,
+            lambda: late_cascade.box_outputs(self, len(self.roi_sampler), features, arguments),
+            lambda: late_cascade.box_outputs(self, 1, features, arguments),
+        )
+        backbone_features, decoder_features = features
+        features_by_name = {'backbone_features': backbone_features, 'decoder_features': decoder_features}
+        return {**features_by_name, **outputs}, intermediate
+
+    @property
+    def trained_variables(self) -> list[tf.Variable]:
+        """Those of the modules that train."""
+        resting = {id(variable) for head in self._resting_heads() for variable in head.variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in resting]
+
+    @property
+    def losses(self) -> list[tf.Tensor]:
+        """Weight decay, of the modules that train."""
+        resting = {id(head) for head in self._resting_heads()}
+        if not resting:
+            return super().losses
+        layers = self._flatten_layers(recursive=False, include_self=False)
+        return [loss for layer in layers if id(layer) not in resting for loss in layer.losses]
+
+    def _resting_heads(self) -> list[tf.keras.layers.Layer]:
+        return list(self.detection_head)[self.train_stages :]
 
 
 class KeypointRCNN(keypoint_branch.KeypointBranch, MaskRCNN):
@@ -52,13 +96,16 @@ class KeypointRCNN(keypoint_branch.KeypointBranch, MaskRCNN):
 
 
 def build(
-    config: configs.MaskRCNN, regularizer: tf.keras.regularizers.Regularizer | None = None
+    config: configs.MaskRCNN,
+    regularizer: tf.keras.regularizers.Regularizer | None = None,
+    late_cascade_of: int | None = None,
 ) -> tf.keras.Model:
     """Builds the model with all its weights, which are random.
 
     Args:
         config: the model's.
         regularizer: of kernels; normalisation and offsets have none.
+        late_cascade_of: stages that train now, of a cascade that is switched on later; None for one that is on.
     """
     specs = tf.keras.layers.InputSpec(shape=[None, *config.input_size])
     norm = config.norm_activation
@@ -83,6 +130,8 @@ def build(
         _drop_fc_norms(model)
     if norm.normalization == norm_configs.NONE:
         _start_fcs_at_msra(model)
+    if late_cascade_of:
+        model.train_stages, model.cascade_switch = late_cascade_of, late_cascade.Switch()
     return model
 
 

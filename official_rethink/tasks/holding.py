@@ -64,6 +64,11 @@ class HoldingTask(base_task.Task):
         return self.base.pseudo_presence
 
     @property
+    def switch_steps(self) -> tuple[int, ...]:
+        """Of the base task."""
+        return getattr(self.base, 'switch_steps', ())
+
+    @property
     def output_size(self) -> tuple[int, int]:
         """The network's input height and width."""
         return self.base.output_size

@@ -39,7 +39,20 @@ class MaskRCNNTask(detection.DetectionTask):
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)
-        return modeling.build(self.task_config.model, regularizer)
+        return modeling.build(self.task_config.model, regularizer, self._late_cascade_of())
+
+    @property
+    def switch_steps(self) -> tuple[int, ...]:
+        """Steps at which another network trains: where a cascade's further stages join in."""
+        first_step = self.task_config.cascade.first_step
+        return (first_step,) if first_step else ()
+
+    def _late_cascade_of(self) -> int | None:
+        """The box heads that train at this run's step, of a cascade that is switched on late."""
+        if not self.switch_steps:
+            return None
+        further = len(self.task_config.model.roi_sampler.cascade_iou_thresholds or ())
+        return 1 if self.resume_step < self.switch_steps[0] else 1 + further
 
     def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
         size = params.mask_crop_size if self.task_config.model.include_mask and params.is_training else 0
@@ -96,9 +109,8 @@ class MaskRCNNTask(detection.DetectionTask):
             matching.num_samples,
             matching.positive_fraction,
         )
-        thresholds = self.task_config.model.roi_sampler.cascade_iou_thresholds
         named = losses.rpn_losses(outputs, targets, params)
-        named |= losses.head_losses(outputs, params, 1 + len(thresholds or ()))
+        named |= losses.head_losses(outputs, params, sum(name.startswith('class_outputs') for name in outputs))
         weights = (params.rpn_score_weight, params.rpn_box_weight, params.frcnn_class_weight, params.frcnn_box_weight)
         total = tf.add_n([weight * named[name] for weight, name in zip(weights, _LOSSES, strict=True)])
         if self.task_config.model.include_mask:

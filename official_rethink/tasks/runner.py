@@ -49,27 +49,36 @@ class BestCheckpointExporter(train_utils.BestCheckpointExporter):
 
 
 class Controller(orbit.Controller):
-    """Evaluates at multiples of the interval, whichever step a run was resumed at."""
+    """Evaluates at multiples of the interval and at the run's end, whichever step it was resumed or stopped at.
+
+    Attributes:
+        log: the run's.
+        last_step: of the run, of which this may be a part.
+    """
 
     log: run_log.RunLog
+    last_step: int
 
     def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> Any:
         """As Orbit's; an evaluation that a kill prevented is made up for first."""
         assert eval_interval
         output = None
         step = int(self.global_step.numpy())
-        due = step > 0 and (step % eval_interval == 0 or step == train_steps)
-        if due and not self.log.validated(step):
+        if step > 0 and self._due(step, eval_interval) and not self.log.validated(step):
             output = self.evaluate(steps=eval_steps)
         while step < train_steps:
             until = min(train_steps, step - step % eval_interval + eval_interval)
             self.train(steps=until, checkpoint_at_completion=False)
             # The checkpoint first: a kill during evaluation then costs no training.
             self._maybe_save_checkpoint(check_interval=False)
-            output = self.evaluate(steps=eval_steps)
             step = int(self.global_step.numpy())
+            if self._due(step, eval_interval):
+                output = self.evaluate(steps=eval_steps)
         self._sync_on_async_checkpointing()
         return output
+
+    def _due(self, step: int, interval: int) -> bool:
+        return step % interval == 0 or step == self.last_step
 
     def evaluate(self, steps: int = -1) -> Any:
         """Evaluates and logs; the training clock stands still meanwhile."""
@@ -82,8 +91,8 @@ class Controller(orbit.Controller):
 class Runner(train_lib.OrbitExperimentRunner):
     """Model Garden's runner with our exporter, controller and log."""
 
-    def __init__(self, *, log: run_log.RunLog, **kwargs: Any):
-        """Args: the run's log; the rest as Model Garden's."""
+    def __init__(self, *, log: run_log.RunLog, last_step: int, **kwargs: Any):
+        """Args: the run's log and its last step; the rest as Model Garden's."""
         self._log = log
         self._empty = None
         task_config = kwargs['params'].task
@@ -94,7 +103,7 @@ class Runner(train_lib.OrbitExperimentRunner):
                 pseudo.abort_after_empty_steps, pseudo.score_threshold, *kwargs['task'].pseudo_presence
             )
         super().__init__(controller_cls=Controller, train_actions=[self._after_window], **kwargs)
-        self.controller.log = log
+        self.controller.log, self.controller.last_step = log, last_step
         log.resume(int(self.trainer.global_step.numpy()))
 
     def _build_best_checkpoint_exporter(self) -> BestCheckpointExporter | None:
@@ -217,16 +226,51 @@ def run(
     Returns:
         After train_and_eval the best checkpoint's result on the test examples, as written to test.json.
     """
+    for until in _ends(params, strategy, mode, model_dir):
+        task, model = _run_until(until, params, strategy, mode, model_dir, categories)
+    if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
+        return None
+    data = params.task
+    best = os.path.join(model_dir, params.trainer.best_checkpoint_export_subdir)
+    test = data.test_data if data.test_data.input_path else data.validation_data
+    return evaluate.evaluate_checkpoint(
+        strategy, task, model, restore.find_checkpoint(best), test, os.path.join(model_dir, TEST)
+    )
+
+
+def _steps_done(model_dir: str) -> int:
     latest = tf.train.latest_checkpoint(model_dir)
+    return max(evaluate.checkpoint_step(latest), 0) if latest else 0
+
+
+def _ends(params: Any, strategy: tf.distribute.Strategy, mode: str, model_dir: str) -> list[int]:
+    """Where the parts end that a run trains in: at the steps where the task builds another network, and at its end.
+
+    Each part begins as a run that was killed at the end of the one before, so that where it is really killed does not
+    matter.
+    """
+    last, done = params.trainer.train_steps, _steps_done(model_dir)
+    switches = getattr(build_task(params, strategy, model_dir), 'switch_steps', ())
+    return [step for step in switches if 'train' in mode and done < step < last] + [last]
+
+
+def _run_until(
+    until: int,
+    params: Any,
+    strategy: tf.distribute.Strategy,
+    mode: str,
+    model_dir: str,
+    categories: dict[int, str] | None,
+) -> tuple[Any, tf.keras.Model]:
+    """Runs one part of a run, from the newest checkpoint in the folder if there is one; returns task and model."""
     task = build_task(params, strategy, model_dir)
     task.categories = categories
-    task.resume_step = max(evaluate.checkpoint_step(latest), 0) if latest else 0
-    data = params.task
+    task.resume_step = _steps_done(model_dir)
+    data, trainer = params.task, params.trainer
     images = data.train_data.global_batch_size
     images += data.pseudo_data.global_batch_size if hasattr(data, 'pseudo_data') else 0
     # A contrastive task shows the network several views of an image.
     pixels = _pixels(params) * getattr(task, 'views', 1)
-    trainer = params.trainer
     headline = trainer.best_checkpoint_eval_metric if trainer.best_checkpoint_metric_comp == 'higher' else 'AP'
     further, size = getattr(task, 'further_images', (0, 0))
     log = run_log.RunLog(
@@ -238,14 +282,18 @@ def run(
         further_images=further,
         further_pixels=further * size,
     )
+    last = trainer.train_steps
+    if until < last:
+        params = params.replace(trainer=trainer.replace(train_steps=until))
+        mode = 'train' if mode == 'train_and_post_eval' else mode
     runner = Runner(
-        log=log, distribution_strategy=strategy, task=task, mode=mode, params=params, model_dir=model_dir
+        log=log,
+        last_step=last,
+        distribution_strategy=strategy,
+        task=task,
+        mode=mode,
+        params=params,
+        model_dir=model_dir,
     )
     model, _ = runner.run()
-    if mode != 'train_and_eval' or not trainer.best_checkpoint_export_subdir:
-        return None
-    best = os.path.join(model_dir, trainer.best_checkpoint_export_subdir)
-    test = data.test_data if data.test_data.input_path else data.validation_data
-    return evaluate.evaluate_checkpoint(
-        strategy, task, model, restore.find_checkpoint(best), test, os.path.join(model_dir, TEST)
-    )
+    return task, model

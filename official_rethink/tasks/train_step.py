@@ -48,7 +48,8 @@ def run(
         scaled = total / replicas
         if scales_loss:
             scaled = optimizer.get_scaled_loss(scaled)
-    variables = model.trainable_variables
+    # A model may hold modules that do not train yet.
+    variables = getattr(model, 'trained_variables', model.trainable_variables)
     gradients = tape.gradient(scaled, variables)
     if scales_loss:
         gradients = optimizer.get_unscaled_gradients(gradients)
