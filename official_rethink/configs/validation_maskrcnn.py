@@ -16,6 +16,7 @@ from official_rethink.data import shards
 
 _MODEL = 'task.model.'
 _MODULES = ('backbone', 'decoder', 'rpn_head', 'detection_head')
+_IMAGE_MASKS = 'task.export_config.output_image_masks'
 _CASCADE = _MODEL + 'roi_sampler.cascade_iou_thresholds'
 # The levels that backbones give out, where a detector may read one without a pyramid.
 _LEVELS = {'vgg': (0, 4), 'resnet': (2, 5), 'resnext': (2, 5), 'efficientnet': (2, 5)}
@@ -39,6 +40,7 @@ def check(rules: checks.Rules) -> None:
     _check_cascade_start(rules)
     _check_losses(rules)
     validation_keypoints.check(rules)
+    validation_resizing.check(rules)
     validation_model.check_protocols(rules)
     stages = len(model.roi_sampler.cascade_iou_thresholds or ())
     modules = [name for name in _MODULES if name != 'decoder' or model.decoder.type != 'identity']
@@ -112,6 +114,8 @@ def _check_heads(rules: checks.Rules) -> None:
     if not ratios or min(ratios) <= 0:
         raise rules.fail(_MODEL + 'anchor.aspect_ratios', 'at least one number, all over 0')
     if not model.include_mask:
+        if rules.value(_IMAGE_MASKS):
+            raise rules.clash(_IMAGE_MASKS, _MODEL + 'include_mask', 'without masks there are none to give out')
         return
     for part in ('mask_head', 'mask_sampler', 'mask_roi_aligner'):
         if getattr(model, part) is None:
