@@ -165,6 +165,8 @@ def _converted(
         _apply(node, value, key + '.', layer, placed)
         return node
     item_class = checks.item_class(annotation)
+    if item_class and isinstance(value, Mapping) and hasattr(item_class, '_AS_MAPPING'):
+        return _converted_mapping(value, item_class, key, layer, placed)
     if item_class and isinstance(value, list):
         return _converted_list(current, value, item_class, key, layer, placed)
     if isinstance(value, int) and not isinstance(value, bool) and not checks.fits(value, annotation):
@@ -196,6 +198,26 @@ def _converted_list(
             raise errors.bad_value(item_key, entry, checks.words(item_class), layer.place(item_key))
         item = item_class()
         _apply(item, entry, item_key + '.', layer, placed)
+        items.append(item)
+    placed[key] = layer.place(key)
+    return items
+
+
+def _converted_mapping(
+    value: Mapping[Any, Any],
+    item_class: type[hyperparams.Config],
+    key: str,
+    layer: layers.Layer,
+    placed: dict[str, str],
+) -> list[hyperparams.Config]:
+    """A list of configs of two fields, which a file writes as a mapping from the first to the second."""
+    first, second = item_class._AS_MAPPING  # type: ignore[attr-defined]
+    items = []
+    for name, content in value.items():
+        item, item_key = item_class(), f'{key}.{name}'
+        checks.check_type(item_key, content, checks.annotations(item_class)[second], layer.place(item_key))
+        item.__dict__.update({first: str(name), second: content})
+        placed[item_key] = layer.place(item_key)
         items.append(item)
     placed[key] = layer.place(key)
     return items

@@ -8,8 +8,8 @@ from typing import Any
 from official.modeling import hyperparams
 
 from official_rethink.common import errors
-from official_rethink.configs import checks, layers, parse, study_kinds, study_validation
-from official_rethink.configs.study_arms import ArmConfig
+from official_rethink.configs import checks, layers, parse, study_kinds, study_validation, study_validation_grids
+from official_rethink.configs.study_arms import ArmConfig, GridConfig
 from official_rethink.configs.study_data import DataConfig
 
 RANDOM = study_validation.RANDOM
@@ -132,6 +132,7 @@ class StudyConfig(hyperparams.Config):
         seeds: one training of every arm each; also draws the label fractions.
         budget: steps.
         arms: the rows.
+        grids: searches for values that arms take over.
         baseline: name of the arm the others are compared with.
         pseudo_labels: step 3.
     """
@@ -155,6 +156,7 @@ class StudyConfig(hyperparams.Config):
     seeds: list[int] = dataclasses.field(default_factory=lambda: [0])
     budget: BudgetConfig = dataclasses.field(default_factory=BudgetConfig)
     arms: list[ArmConfig] = dataclasses.field(default_factory=list)
+    grids: list[GridConfig] = dataclasses.field(default_factory=list)
     baseline: str = ''
     pseudo_labels: PseudoLabelsConfig = dataclasses.field(default_factory=PseudoLabelsConfig)
 
@@ -203,6 +205,14 @@ class StudyConfig(hyperparams.Config):
         """The pre-training of a name that is known to exist."""
         return next(item for item in self.pretraining if item.name == name)
 
+    def grid_of(self, arm: str) -> GridConfig | None:
+        """The search whose best values are carried to the arm of a name; None if there is none."""
+        return next((grid for grid in self.grids if arm in grid.carried_to), None)
+
+    def arm(self, name: str) -> ArmConfig:
+        """The arm of a name that is known to exist."""
+        return next(item for item in self.arms if item.name == name)
+
     def supervised_steps(self) -> int:
         """Steps a supervised arm trains for that names none of its own."""
         return self.budget.supervised(study_validation.most_rounds(self.arms))
@@ -217,8 +227,8 @@ def load(config_files: Sequence[str], params_override: str = '') -> StudyConfig:
 
     Args:
         config_files: YAML files, laid over each other in order.
-        params_override: Model Garden's form, `a.b=c,…` or a YAML file; an arm and a network are reached by their
-            names, as in `arms.student.score_threshold=0.4`.
+        params_override: Model Garden's form, `a.b=c,…` or a YAML file; an arm, a network, a pre-training and a grid
+            are reached by their names, as in `arms.student.score_threshold=0.4`.
 
     Raises:
         UserError: an unknown key, a wrong type, a value out of range; names where it was set.
@@ -232,15 +242,16 @@ def load(config_files: Sequence[str], params_override: str = '') -> StudyConfig:
         for key, parts in named.items():
             _override_named(config, key, parts, sources)
         study_validation.validate(config, checks.Where(sources))
+        study_validation_grids.validate(config, checks.Where(sources))
 
     return parse.load_config(StudyConfig(), config_files, rest, finish).params
 
 
-_NAMED = {'arms': 'arm', 'networks': 'network'}
+_NAMED = {'arms': 'arm', 'networks': 'network', 'pretraining': 'pretraining', 'grids': 'grid'}
 
 
 def _override_named(config: Any, key: str, parts: dict[str, Any], sources: dict[str, str]) -> None:
-    """Lays overrides over arms or networks that are named, and notes where they came from."""
+    """Lays overrides over arms, networks and the like that are named, and notes where they came from."""
     items = getattr(config, key)
     index_of = {item.name: index for index, item in enumerate(items)}
     for name, values in parts.items():

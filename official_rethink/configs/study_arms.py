@@ -1,6 +1,7 @@
-"""What a study file may say of its arms."""
+"""What a study file may say of its arms, and of the search for values that arms take over."""
 
 import dataclasses
+from typing import Any
 
 from official.modeling import hyperparams
 
@@ -48,3 +49,52 @@ class ArmConfig(hyperparams.Config):
     student_init: str = 'teacher'
     steps: int = 0
     params_override: str = ''
+
+
+@dataclasses.dataclass
+class GridValues(hyperparams.Config):
+    """The values of one key that a search tries; a study file writes them as `key: [values]`.
+
+    Attributes:
+        key: of the training's config, with dots.
+        values: each a number, text, true, false, null, or a list of these.
+    """
+
+    _AS_MAPPING = ('key', 'values')
+
+    key: str = ''
+    values: list[Any] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class GridConfig(hyperparams.Config):
+    """A search over every combination of some values, of which the best is carried to arms before they train.
+
+    Each combination is a training of its own, measured on the validation images alone.
+
+    Attributes:
+        name: of the search; letters, digits, '.', '_' and '-'.
+        search: 'once', on `arm`, for all arms of `carried_to`, as He et al. tune the pre-trained start and reuse what
+            they found for the random one, which favours the former; or 'each_arm', each of them for itself.
+        arm: name of the arm that is tuned; '' with 'each_arm'.
+        values: dotted key of the training's config -> values to try.
+        steps: of each training; 0 for those of the arm.
+        seed: of each training, its label subset too.
+        carried_to: names of the arms that take the best combination over.
+    """
+
+    name: str = ''
+    search: str = 'once'
+    arm: str = ''
+    values: list[GridValues] = dataclasses.field(default_factory=list)
+    steps: int = 0
+    seed: int = 0
+    carried_to: list[str] = dataclasses.field(default_factory=list)
+
+    def tuned_on(self, arm: str) -> str:
+        """Name of the arm whose trainings choose the values that `arm` takes over."""
+        return self.arm if self.search == study_validation.ONCE else arm
+
+    def keys(self) -> list[str]:
+        """The dotted keys it sets."""
+        return [item.key for item in self.values]

@@ -8,12 +8,13 @@ from official_rethink.configs import checks
 
 RANDOM = 'random'
 AUGMENTATIONS = ('S1', 'S2', 'S3', 'S4')
+ONCE, EACH_ARM = 'once', 'each_arm'
 STUDENT_STARTS = ('teacher', 'initialization')
 PRETRAINING_KINDS = ('classification', 'simclr', 'alignment')
 _SCALES = (0.1, 4.0)  # of the network's input; more is a slip of the pen, and of the memory
-_PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
+PLAIN = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*')
 _COUNT = '0 for all that label_fraction leaves, or a number of images'
-_PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
+PLAIN_WORDS = "letters, digits, '.', '_' and '-', the first a letter or digit"
 
 
 def validate(config: Any, where: checks.Where) -> None:
@@ -27,8 +28,8 @@ def validate(config: Any, where: checks.Where) -> None:
         UserError: the first thing that is wrong.
     """
     rules = checks.Rules(config, where)
-    if not _PLAIN.fullmatch(config.name):
-        raise rules.fail('name', _PLAIN_WORDS)
+    if not PLAIN.fullmatch(config.name):
+        raise rules.fail('name', PLAIN_WORDS)
     if not config.seeds or len(set(config.seeds)) != len(config.seeds) or min(config.seeds) < 0:
         raise rules.fail('seeds', 'at least one whole number, 0 or more, none twice')
     if not config.arms:
@@ -88,6 +89,7 @@ def _shortest(config: Any) -> tuple[int, str]:
     if not any(arm.self_training for arm in config.arms):
         lengths = [(config.supervised_steps(), '')]
     lengths += [(arm.steps, f" (arm '{arm.name}')") for arm in config.arms if arm.steps]
+    lengths += [(grid.steps, f" (grid '{grid.name}')") for grid in config.grids if grid.steps > 0]
     return min(lengths)
 
 
@@ -112,8 +114,8 @@ def _validate_networks(config: Any, where: checks.Where) -> None:
     names: list[str] = []
     for index, network in enumerate(config.networks):
         key = f'networks[{index}].name'
-        if not _PLAIN.fullmatch(network.name):
-            raise errors.bad_value(key, network.name, _PLAIN_WORDS, where(key))
+        if not PLAIN.fullmatch(network.name):
+            raise errors.bad_value(key, network.name, PLAIN_WORDS, where(key))
         if network.name in names:
             allowed = f'a name no other network has; networks[{names.index(network.name)}] has it'
             raise errors.bad_value(key, network.name, allowed, where(key))
@@ -133,8 +135,8 @@ def _validate_arm(arm: Any, prefix: str, floor: float, where: checks.Where) -> N
         label = f"{prefix}{name} (arm '{arm.name}')"
         return errors.bad_value(label, getattr(arm, name), allowed, where(prefix + name))
 
-    if not _PLAIN.fullmatch(arm.name):
-        raise fail('name', _PLAIN_WORDS)
+    if not PLAIN.fullmatch(arm.name):
+        raise fail('name', PLAIN_WORDS)
     for name, allowed in (('augmentation', AUGMENTATIONS), ('student_init', STUDENT_STARTS)):
         if getattr(arm, name) not in allowed:
             label = f"{prefix}{name} of arm '{arm.name}'"
@@ -170,8 +172,8 @@ def _validate_pretraining(config: Any, where: checks.Where) -> None:
             key = f'pretraining[{index}].{name}'
             return errors.bad_value(key, getattr(item, name), allowed, where(key))
 
-        if not _PLAIN.fullmatch(item.name) or item.name == RANDOM:
-            raise fail('name', f"{_PLAIN_WORDS}; not 'random'")
+        if not PLAIN.fullmatch(item.name) or item.name == RANDOM:
+            raise fail('name', f"{PLAIN_WORDS}; not 'random'")
         if item.name in names:
             raise fail('name', f'a name no other has; pretraining[{names.index(item.name)}] has it')
         if item.kind not in PRETRAINING_KINDS:

@@ -19,6 +19,7 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     for role in config.roles():
         settings.check_role(role, config.role(role))
     settings.check_arms(config)
+    settings.check_grids(config)
     batches = overrides.batches(config)
     _check_kinds(config)
     _check_checkpoints(config)
@@ -90,12 +91,28 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
 
 
 def _check_training(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, path: str) -> None:
-    """Checks one training, whose part that the study sets stands in `path`."""
+    """Checks one training, whose part that the study sets stands in `path`, with all that a search may find for it."""
+    found = next((search for search in made.searches if search.step in step.needs), None)
+    if found is None:
+        _check_resolved(config, made, step, [path], _override_words(config, made, step))
+        return
+    chosen = os.path.join(os.path.dirname(path), 'found.yaml')
+    for _, values in found.trials:
+        with open(chosen, 'w', encoding='utf-8') as handle:
+            handle.write(outputs.to_yaml(settings.nested(values)))
+        _check_resolved(config, made, step, [chosen, path], _override_words(config, made, step))
+
+
+def _check_resolved(
+    config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, paths: list[str], places: str
+) -> None:
+    """Resolves one config; `paths` are laid over the role's files, and `places` says where its override stands."""
     experiment, override = config.role(step.role).experiment, ','.join(step.given('params_override'))
     try:
-        params = parse.load_experiment(experiment, [*step.given('config_file'), path], override)
+        params = parse.load_experiment(experiment, [*step.given('config_file'), *paths], override)
     except errors.UserError as error:
-        text = str(error).replace(path, 'the study').replace(layers.OVERRIDE_FLAG, _override_words(config, made, step))
+        text = str(error).replace(paths[-1], 'the study').replace(layers.OVERRIDE_FLAG, places)
+        text = text.replace(paths[0], 'what its grid finds')
         raise errors.UserError(f'{step.kind} of the study: {text}') from error
     if step.kind == 'teacher' and made.kind.boxes:
         _check_floor(config, params)
@@ -105,10 +122,16 @@ def _check_training(config: study_config.StudyConfig, made: plan.Plan, step: ste
 
 
 def _override_words(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step) -> str:
-    """Where a training's params_override stands: with the role, with an arm, or with both."""
-    arms = [run.arm for run in made.sharing(step.name) if run.arm.params_override]
-    places = [f'{step.role}.params_override'] if config.role(step.role).params_override or not arms else []
-    return ' or '.join([*places, *([f"params_override of arm '{arms[0].name}'"] if arms else [])])
+    """Where a training's params_override stands: with the role, with an arm, with a grid, or with several of them."""
+    runs = made.sharing(step.name)
+    places = [f"params_override of arm '{run.arm.name}'" for run in runs if run.arm.params_override][:1]
+    if step.kind == 'trial':
+        searches = [run.search for run in runs if run.search]
+        places = [f"grid '{searches[0].grid}'"] + [
+            f"params_override of arm '{search.arm}'" for search in searches if config.arm(search.arm).params_override
+        ][:1]
+    role = config.role(step.role).params_override or not places
+    return ' or '.join([*([f'{step.role}.params_override'] if role else []), *places])
 
 
 def _check_floor(config: study_config.StudyConfig, params: Any) -> None:

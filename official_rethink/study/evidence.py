@@ -12,7 +12,7 @@ from official_rethink.study import statistics
 from official_rethink.study.words import points
 
 RANDOM, ALIGNMENT = 'random', 'alignment'
-_OFTEN_ALIKE = ('network', 'own_steps', 'params_override')
+_OFTEN_ALIKE = ('network', 'own_steps', 'params_override', 'grid')
 Arm = dict[str, Any]
 
 

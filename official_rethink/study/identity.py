@@ -8,19 +8,21 @@ from official_rethink.configs import study as study_config
 from official_rethink.study import settings
 
 
-def of(arm: study_config.ArmConfig, default_steps: int) -> str:
+def of(arm: study_config.ArmConfig, default_steps: int, grid: str = '') -> str:
     """What tells one supervised model or teacher from another.
 
     Args:
         arm: the arm.
         default_steps: the budget's for supervised arms; such a length is not named.
+        grid: name of the search that is carried to it; '' for none.
     """
     joint = '-joint' if arm.joint else ''
     # No name has a plus sign, so no two arms come to the same.
     network = f'{arm.network}+' if arm.network else ''
     length = f'-steps{arm.steps}' if arm.steps not in (0, default_steps) else ''
     other = f'-with_{settings.slug(arm.params_override)}' if settings.read(arm.params_override) else ''
-    return f'{network}{_start(arm)}-{arm.augmentation}-{labels(arm)}{joint}{length}{other}'
+    tuned = f'+tuned_{grid}' if grid else ''
+    return f'{network}{_start(arm)}-{arm.augmentation}-{labels(arm)}{joint}{length}{other}{tuned}'
 
 
 def _start(arm: study_config.ArmConfig) -> str:

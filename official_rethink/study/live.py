@@ -8,7 +8,7 @@ import time
 from typing import TextIO
 
 from official_rethink.common import files, progress
-from official_rethink.study import estimate, outputs, runner
+from official_rethink.study import estimate, outputs, runner, steps
 from official_rethink.study.plan import ArmRun, Plan
 from official_rethink.study.steps import Step
 
@@ -43,7 +43,8 @@ class Screen:
         else:
             self._running.pop(step.name, None)
             self._finished.add(step.name)
-            if step.trains and step.kind != 'pretraining':  # which is measured by what its kind measures
+            # A pre-training is measured by what its kind measures, and a trial may have diverged.
+            if step.trains and step.kind != 'pretraining' and not steps.ended_early(step, self._out):
                 self._values[step.name] = outputs.value(step, self._out)
         if not self._live:
             if event != 'running':

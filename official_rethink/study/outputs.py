@@ -9,7 +9,7 @@ import yaml
 
 from official_rethink.common import errors, files
 from official_rethink.configs import study_kinds
-from official_rethink.study.steps import Step
+from official_rethink.study.steps import DIVERGED, Step
 
 COST_KEYS = ('steps', 'images', 'instances', 'pixels', 'seconds')
 LABEL_MAPS = 'label_maps'  # what a manifest says of its labels
@@ -25,12 +25,23 @@ def to_yaml(config: dict[str, Any]) -> str:
 
 def result(step: Step, out: str) -> dict[str, Any]:
     """The best checkpoint of a training run and its metrics: {"checkpoint", "step", "metrics"}."""
-    path = os.path.join(step.folder(out), 'test.json')
+    return best(step.folder(out), step.metric)
+
+
+def best(folder: str, metric: str) -> dict[str, Any]:
+    """As `result`, of any training's folder."""
+    path = os.path.join(folder, 'test.json')
     found = files.read_json(path)
-    value = found.get('metrics', {}).get(step.metric) if isinstance(found, dict) else None
+    value = found.get('metrics', {}).get(metric) if isinstance(found, dict) else None
     if not _is_number(value):
-        raise errors.UserError(f"'{path}' holds no {step.metric}: it was not written by a finished training run.")
+        raise errors.UserError(f"'{path}' holds no {metric}: it was not written by a finished training run.")
     return found
+
+
+def diverged(folder: str) -> str:
+    """What ended a training whose loss was no longer finite; '' for any other."""
+    path = os.path.join(folder, DIVERGED)
+    return str(files.read_json(path)['message']) if os.path.exists(path) else ''
 
 
 def _is_number(value: Any) -> bool:

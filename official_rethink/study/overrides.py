@@ -143,7 +143,7 @@ def batches(config: study_config.StudyConfig) -> dict[str, Batch]:
         found[settings.variant] = _batch(settings, f'{role}.params_override')
     for index, arm in enumerate(config.arms):
         for part in ('supervised', 'self_training')[: 1 + arm.self_training]:
-            settings = settings_module.of(config, config.role_of(arm, part), arm.params_override)
+            settings = settings_module.of_arm(config, arm, part)
             if settings.variant not in found:
                 found[settings.variant] = _batch(settings, f"arms[{index}].params_override (arm '{arm.name}')")
     return found

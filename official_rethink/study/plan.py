@@ -7,7 +7,7 @@ from typing import Any
 from official_rethink.configs import study as study_config
 from official_rethink.configs import study_kinds
 from official_rethink.study import data as study_data
-from official_rethink.study import identity, overrides, settings
+from official_rethink.study import grids, identity, overrides, settings
 from official_rethink.study.data import Data
 from official_rethink.study.settings import Settings
 from official_rethink.study.steps import Step
@@ -22,11 +22,13 @@ class ArmRun:
         seed: the seed.
         stages: kind -> step name, in order of running: 'supervised', or 'teacher', 'label', 'student', and
             'label_2', 'student_2', ... for further rounds; 'pretraining' before them.
+        search: what the arm takes its values over from; None where it has its own.
     """
 
     arm: study_config.ArmConfig
     seed: int
     stages: dict[str, str]
+    search: grids.Search | None = None
 
     @property
     def result_step(self) -> str:
@@ -45,7 +47,13 @@ class Plan:
 
     def sharing(self, name: str) -> list[ArmRun]:
         """The runs that use the step."""
-        return [run for run in self.runs if name in run.stages.values()]
+        return [run for run in self.runs if name in run.stages.values() or run.search and name in run.search.steps]
+
+    @property
+    def searches(self) -> list[grids.Search]:
+        """Every search that an arm takes values over from."""
+        found = {run.search.step: run.search for run in self.runs if run.search}
+        return list(found.values())
 
     def teaches(self, name: str) -> bool:
         """Whether pseudo labels are made by what the step trains."""
@@ -100,17 +108,43 @@ class _Builder:
     def arm_run(self, arm: study_config.ArmConfig, seed: int) -> ArmRun:
         """Adds what the arm needs for one seed."""
         stages: dict[str, str] = {}
+        search = self._search(arm)
         if arm.pretraining:
             stages['pretraining'] = self._pretraining(self._config.pretraining_of(arm.pretraining))
         if not arm.self_training:
             stages['supervised'] = self._supervised(arm, seed, 'supervised', self._config.steps_of(arm))
-            return ArmRun(arm, seed, stages)
+            return ArmRun(arm, seed, stages, search)
         teacher = stages['teacher'] = self._supervised(arm, seed, 'teacher', self._config.budget.teacher_steps)
         for number in range(1, arm.self_training_rounds + 1):
             mark = f'_{number}' if number > 1 else ''
             label = stages[f'label{mark}'] = self._label(arm, teacher, number)
             teacher = stages[f'student{mark}'] = self._student(arm, seed, teacher, label, number)
-        return ArmRun(arm, seed, stages)
+        return ArmRun(arm, seed, stages, search)
+
+    def _search(self, arm: study_config.ArmConfig) -> grids.Search | None:
+        """Adds the trainings whose best values the arm takes over, and the step that ranks them."""
+        grid = self._config.grid_of(arm.name)
+        if grid is None:
+            return None
+        tuned = self._config.arm(grid.tuned_on(arm.name))
+        tried = [(values, grids.trial(grid, tuned, values)) for values in grids.combinations(grid)]
+        trials = tuple(
+            (self._supervised(one, grid.seed, 'trial', self._config.steps_of(one)), values) for values, one in tried
+        )
+        name = grids.step_name(grid, tuned, self._config.supervised_steps())
+        step = Step(
+            name=name,
+            kind='grid',
+            module='official_rethink.study.select',
+            arguments=(f'--output_dir={{out}}/{name}',),
+            config=grids.config(trials, self._kind.metric),
+            needs=tuple(dict.fromkeys(trial for trial, _ in trials)),
+            products=(grids.BEST,),
+            leaves=(grids.RANKING,),
+            total=len(trials),
+            unit='trials',
+        )
+        return grids.Search(grid.name, tuned.name, self.add(step), trials)
 
     def _pretraining(self, item: study_config.PretrainingConfig) -> str:
         """The one run that all arms and seeds share."""
@@ -193,11 +227,16 @@ class _Builder:
             overrides.read_classification(config, self._data)
         return config
 
-    def _settings(self, arm: study_config.ArmConfig, part: str) -> Settings:
-        return settings.of(self._config, self._config.role_of(arm, part), arm.params_override)
+    def _settings(self, arm: study_config.ArmConfig, part: str) -> tuple[Settings, tuple[str, ...]]:
+        """How the arm trains but for what the study sets, and the steps this needs."""
+        own, search = settings.of_arm(self._config, arm, part), self._search(arm)
+        if search is None:
+            return own, ()
+        return dataclasses.replace(own, carried=f'{{out}}/{search.step}/{grids.BEST}'), (search.step,)
 
     def _identity(self, arm: study_config.ArmConfig) -> str:
-        return identity.of(arm, self._config.supervised_steps())
+        grid = self._config.grid_of(arm.name)
+        return identity.of(arm, self._config.supervised_steps(), grid.name if grid else '')
 
     def _start(self, config: dict[str, Any], arm: study_config.ArmConfig) -> tuple[str, ...]:
         """Starts a training as its arm does; returns the steps this needs."""
@@ -211,11 +250,14 @@ class _Builder:
 
     def _supervised(self, arm: study_config.ArmConfig, seed: int, kind: str, steps: int) -> str:
         split, split_steps = self._split(arm, seed)
-        own = self._settings(arm, 'supervised')
-        config = self._common(arm, seed, own, steps, split)
-        needs = (*split_steps, *self._start(config, arm))
+        own, found = self._settings(arm, 'supervised')
+        config, sets = self._common(arm, seed, own, steps, split), _sets(arm)
+        if kind == 'trial':
+            # What is chosen by must not be what is measured on: the validation images stand in.
+            config['task']['test_data'], sets = {'input_path': ''}, tuple(name for name in sets if name != 'test')
+        needs = (*split_steps, *self._start(config, arm), *found)
         name = f'training/{kind}-{self._identity(arm)}-seed{seed}'
-        return self._training(own, kind, name, steps, config, _sets(arm), needs, arm.initialization)
+        return self._training(own, kind, name, steps, config, sets, needs, arm.initialization)
 
     def _label(self, arm: study_config.ArmConfig, teacher: str, number: int) -> str:
         """Labels by the teacher of round `number`, which from the second on is a student."""
@@ -257,10 +299,10 @@ class _Builder:
 
     def _student(self, arm: study_config.ArmConfig, seed: int, teacher: str, label: str, number: int) -> str:
         split, split_steps = self._split(arm, seed)
-        steps, own = self._config.budget.student_steps, self._settings(arm, 'self_training')
+        steps, (own, found) = self._config.budget.student_steps, self._settings(arm, 'self_training')
         config = self._common(arm, seed, own, steps, split)
         overrides.read_pseudo_labels(config, arm, label)
-        start, needs = '', (*split_steps, *self._data.steps('unlabelled'), teacher, label)
+        start, needs = '', (*split_steps, *self._data.steps('unlabelled'), *found, teacher, label)
         if arm.student_init == 'teacher':
             overrides.start_from_step(config, teacher, 'all')
         else:

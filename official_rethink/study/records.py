@@ -13,7 +13,7 @@ import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.configs import study as study_config
 from official_rethink.configs import study_kinds, study_validation
-from official_rethink.study import findings, outputs, runner, settings, statistics
+from official_rethink.study import findings, outputs, records_grids, runner, settings, statistics
 from official_rethink.study.plan import ArmRun, Plan
 
 _PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
@@ -39,6 +39,7 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
         'confidence': statistics.CONFIDENCE,
         'budget': {**config.budget.as_dict(), 'supervised_steps': config.supervised_steps()},
         'arms': arms,
+        'grids': records_grids.collect(config, plan, out),
         'findings': findings.as_records(findings.find(arms, plan.kind)),
         'config': config.as_dict(),
         'config_hash': files.hash_of(config.as_dict()),
@@ -92,6 +93,7 @@ def _arm(
         'steps': _steps(config, arm),
         'own_steps': arm.steps if arm.steps != config.supervised_steps() else 0,
         'params_override': dict(settings.flat(settings.read(arm.params_override))),
+        'grid': next((grid.name for grid in config.grids if arm.name in grid.carried_to), None),
         'mean': statistics.mean(values),
         'std': statistics.std(values),
         'seeds': seeds,

@@ -205,7 +205,7 @@ class Runner:
         start = time.time()
         code = executor(step.module, arguments, log, lambda: self._poll(step))
         seconds = time.time() - start
-        if code:
+        if code and not steps_module.ended_early(step, self._out):
             raise errors.UserError(_failure(step, arguments, code, log))
         missing = steps_module.missing_products(step, self._out)
         if missing:

@@ -43,6 +43,13 @@ _FREE_IN_PRETRAINING = (
     'task.init_checkpoint',
     'task.init_checkpoint_modules',
 )
+# What a study plans its steps by, before a search can have chosen.
+_BATCH_SIZES = (
+    'task.train_data.global_batch_size',
+    'task.pseudo_data.global_batch_size',
+    'task.classification_data.global_batch_size',
+    'trainer.schedule.base_batch_size',
+)
 _SLUG = 40  # letters of a folder's name that say what an arm sets otherwise
 
 
@@ -54,8 +61,9 @@ class Settings:
         role: the part of the study file that says how it is done.
         experiment: registered experiment.
         config_files: YAML files in order.
-        params_override: the role's with the arm's over it.
+        params_override: the role's with the arm's over it, but for what a search decides.
         own: the role's alone.
+        carried: file with what a search has found, which no step has made while the study is planned; '' for none.
     """
 
     role: str
@@ -63,6 +71,7 @@ class Settings:
     config_files: tuple[str, ...]
     params_override: str
     own: str
+    carried: str = ''
 
     @property
     def variant(self) -> str:
@@ -71,15 +80,29 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """The flags of the training."""
-        flags = [f'--experiment={self.experiment}', *(f'--config_file={path}' for path in self.config_files)]
+        paths = [*self.config_files, *([self.carried] if self.carried else [])]
+        flags = [f'--experiment={self.experiment}', *(f'--config_file={path}' for path in paths)]
         return flags + ([f'--params_override={self.params_override}'] if self.params_override else [])
 
 
-def of(config: study_config.StudyConfig, role: str, override: str = '') -> Settings:
-    """The settings of a role with an arm's override over them."""
+def of(config: study_config.StudyConfig, role: str) -> Settings:
+    """The settings of a role alone."""
     item = config.role(role)
-    text = merged(item.params_override, override)
-    return Settings(role, item.experiment, tuple(item.config_files), text, item.params_override)
+    return Settings(role, item.experiment, tuple(item.config_files), item.params_override, item.params_override)
+
+
+def of_arm(config: study_config.StudyConfig, arm: study_config.ArmConfig, part: str) -> Settings:
+    """The settings of an arm's trainings.
+
+    Args:
+        config: the study.
+        arm: one of its arms, or like one.
+        part: 'supervised', teachers included, or 'self_training'.
+    """
+    found = of(config, config.role_of(arm, part))
+    text, grid = merged(found.params_override, arm.params_override), config.grid_of(arm.name)
+    # An override would count for more than the file of what was found.
+    return dataclasses.replace(found, params_override=without(text, grid.keys()) if grid else text)
 
 
 def merged(below: str, above: str) -> str:
@@ -87,6 +110,25 @@ def merged(below: str, above: str) -> str:
     if not above:
         return below
     return to_text(_over(read(below), read(above), ''))
+
+
+def without(text: str, keys: Collection[str]) -> str:
+    """An override without some dotted keys; as it is where it sets none of them."""
+    found = dict(flat(read(text)))
+    kept = {key: value for key, value in found.items() if key not in keys}
+    return text if len(kept) == len(found) else to_text(nested(kept))
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values as nested mappings."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        *parents, last = key.split('.')
+        node = found
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return found
 
 
 def read(text: str) -> dict[str, Any]:
@@ -143,9 +185,37 @@ def check_arms(config: study_config.StudyConfig) -> None:
         _check(what, arm.params_override, ())
         for part in ('supervised', 'self_training')[: 1 + arm.self_training]:
             try:
-                of(config, config.role_of(arm, part), arm.params_override)
+                of_arm(config, arm, part)
             except errors.UserError as error:
                 raise errors.UserError(f'{what} and that of its role: {error}') from error
+
+
+def check_grids(config: study_config.StudyConfig) -> None:
+    """Refuses searches for what the study, or an arm that takes part, sets itself.
+
+    Raises:
+        UserError: names the grid and the key.
+    """
+    for index, grid in enumerate(config.grids):
+        where = f"grids[{index}].values (grid '{grid.name}')"
+        for item in grid.values:
+            owned = _owner(item.key)
+            if owned:
+                raise errors.bad_value(f'{where}: {item.key}', item.values, f'nothing; in a study, {owned} decides it')
+            if item.key in _BATCH_SIZES:
+                allowed = 'nothing; the steps of a study are counted in batches of a size known from its start'
+                raise errors.bad_value(f'{where}: {item.key}', item.values, allowed)
+        for name in dict.fromkeys([*([grid.arm] if grid.arm else []), *grid.carried_to]):
+            for key, value in flat(read(config.arm(name).params_override)):
+                if any(f'{key}.'.startswith(f'{one}.') or f'{one}.'.startswith(f'{key}.') for one in grid.keys()):
+                    what = f"params_override of arm '{name}': {key}"
+                    raise errors.bad_value(what, value, f"nothing, since grid '{grid.name}' decides it")
+
+
+def _owner(key: str) -> str:
+    """The study's field that decides a key, or some of what lies below it; '' if none does."""
+    owned = next((one for one in OWNED if f'{one}.'.startswith(f'{key}.') or f'{key}.'.startswith(f'{one}.')), '')
+    return OWNED.get(owned, '')
 
 
 def _check(what: str, text: str, free: Collection[str]) -> None:
@@ -154,9 +224,9 @@ def _check(what: str, text: str, free: Collection[str]) -> None:
     except errors.UserError as error:
         raise errors.UserError(str(error).replace(layers.OVERRIDE_FLAG, what)) from error
     for key, value in flat(values):
-        owned = next((own for own in OWNED if own == key or own.startswith(f'{key}.') or key.startswith(f'{own}.')), '')
-        if owned and owned not in free:
-            raise errors.bad_value(f'{what}: {key}', value, f'nothing; in a study, {OWNED[owned]} decides it')
+        owner = _owner(key)
+        if owner and key not in free:
+            raise errors.bad_value(f'{what}: {key}', value, f'nothing; in a study, {owner} decides it')
 
 
 def slug(text: str) -> str:

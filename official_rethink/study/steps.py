@@ -28,9 +28,18 @@ _CODE = {
     'official_rethink.prepare': ('common', 'data', 'prepare.py'),
     'official_rethink.train': (*_ALL_TRAINING, 'train.py'),
     'official_rethink.pseudo_label': (*_ALL_TRAINING, 'pseudo_label.py'),
+    'official_rethink.study.select': ('common', 'study/select.py'),
 }
+DIVERGED = 'diverged.json'  # what a training leaves whose loss is no longer finite
 # A study file's own schema says nothing about how a step computes.
-_NOT_COMPUTING = ('study.py', 'study_arms.py', 'study_data.py', 'study_kinds.py', 'study_validation.py')
+_NOT_COMPUTING = (
+    'study.py',
+    'study_arms.py',
+    'study_data.py',
+    'study_kinds.py',
+    'study_validation.py',
+    'study_validation_grids.py',
+)
 _WHOLE_FILE = 64 << 20
 _EDGE = 1 << 20
 
@@ -41,7 +50,7 @@ class Step:
 
     Attributes:
         name: its folder, relative to the study's.
-        kind: 'scenes', 'split', 'pretraining', 'supervised', 'teacher', 'label' or 'student'.
+        kind: 'scenes', 'split', 'pretraining', 'trial', 'grid', 'supervised', 'teacher', 'label' or 'student'.
         module: what `python -m` runs.
         arguments: its flags; '{out}' stands for the study's folder.
         config: written as `study.yaml` into the folder and handed over as the last --config_file.
@@ -91,7 +100,7 @@ class Step:
         filled = [argument.replace('{out}', out) for argument in self.arguments]
         if self.config is not None:
             before = ('--experiment=', '--config_file=')
-            place = 1 + max(i for i, item in enumerate(filled) if item.startswith(before))
+            place = 1 + max((i for i, item in enumerate(filled) if item.startswith(before)), default=-1)
             filled.insert(place, f'--config_file={os.path.join(self.folder(out), "study.yaml")}')
         return filled
 
@@ -161,10 +170,15 @@ def _quick_hash(path: str) -> str:
         return files.hash_of([first.hex(), handle.read().hex()])
 
 
+def ended_early(step: Step, out: str) -> bool:
+    """Whether the step is a training of a search that diverged, which is a result: these values are none."""
+    return step.kind == 'trial' and os.path.exists(os.path.join(step.folder(out), DIVERGED))
+
+
 def missing_products(step: Step, out: str) -> list[str]:
     """Patterns of files that should be there and are not."""
     folder = step.folder(out)
-    wanted = (*step.products, *step.leaves)
+    wanted = (DIVERGED,) if ended_early(step, out) else (*step.products, *step.leaves)
     return [pattern for pattern in wanted if not glob.glob(os.path.join(glob.escape(folder), pattern))]
 
 
@@ -173,6 +187,8 @@ def product_digest(step: Step, out: str) -> str:
 
     Its files differ between a run that was killed and one that was not, by the number of times they were saved.
     """
+    if ended_early(step, out):
+        return files.hash_of(fingerprint([os.path.join(glob.escape(step.folder(out)), DIVERGED)]))
     if step.trains:
         return str(files.read_json(os.path.join(step.folder(out), 'test.json'))['values_hash'])
     folder = glob.escape(step.folder(out))

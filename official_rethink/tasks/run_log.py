@@ -1,4 +1,4 @@
-"""What a run writes beside its checkpoints: metrics.jsonl, cost.json, and the line on the terminal."""
+"""What a run writes beside its checkpoints: metrics.jsonl, cost.json, diverged.json, and the line on the terminal."""
 
 import json
 import math
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from official_rethink.common import errors, files, progress
 
+DIVERGED = 'diverged.json'
 METRICS = 'metrics.jsonl'
 COST = 'cost.json'
 
@@ -85,6 +86,8 @@ class RunLog:
     def resume(self, step: int) -> None:
         """Drops what a killed run logged after the checkpoint that is gone on from."""
         self.entries = [entry for entry in read_metrics(self._model_dir) if entry['step'] <= step]
+        if tf.io.gfile.exists(os.path.join(self._model_dir, DIVERGED)):
+            tf.io.gfile.remove(os.path.join(self._model_dir, DIVERGED))
         with files.atomic_write(os.path.join(self._model_dir, METRICS)) as handle:
             handle.write(''.join(json.dumps(entry) + '\n' for entry in self.entries))
         self.start_window()
@@ -116,8 +119,10 @@ class RunLog:
         loss = entry['metrics'].get('training_loss', 0.0)
         if not math.isfinite(loss):
             first = max((e['step'] for e in self.entries[:-1] if e['kind'] == 'train'), default=0)
+            found = f'the training loss is {loss} between steps {first} and {step}'
+            files.write_json(os.path.join(self._model_dir, DIVERGED), {'step': step, 'message': f'{found}.'})
             raise errors.UserError(
-                f'the training loss is {loss} between steps {first} and {step} of {self._model_dir}. Lower '
+                f'{found} of {self._model_dir}. Lower '
                 'trainer.schedule.base_learning_rate, lengthen base_warmup_steps, or set a global_clipnorm '
                 'in trainer.optimizer_config.optimizer; checkpoints before it are kept.'
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import yaml
 
 from official_rethink.configs import study as study_config
-from official_rethink.study import overrides, plan
+from official_rethink.study import overrides, plan, select
 
 BATCHES = {
     'supervised': overrides.Batch(8, 0, 8),
@@ -66,6 +66,7 @@ class Commands:
         zero: name of the training that finds nothing; '' for none.
         counts: of the pseudo labels' score histogram over [0, 0.25, 0.5, 0.75, 1].
         metric: what trainings are measured by.
+        diverging: pieces of the names of trainings whose loss does not stay finite.
     """
 
     def __init__(self, kill_at: int | None = None, fail_at: int | None = None):
@@ -75,12 +76,19 @@ class Commands:
         self.zero = ''
         self.counts = [40, 30, 20, 10]
         self.metric = 'AP'
+        self.diverging: tuple[str, ...] = ()
 
     def __call__(self, module: str, arguments: list[str], log_path: str, poll: Callable[[], None]) -> int:
         flags = _flags(arguments)
         folder = pathlib.Path(flags.get('model_dir') or flags['output_dir'])
         self.calls.append(folder.name)
         index = len(self.calls) - 1
+        if module == 'official_rethink.study.select' and index != self.kill_at:
+            return select.main(arguments)
+        if any(piece in folder.name for piece in self.diverging):
+            (folder / 'diverged.json').write_text(json.dumps({'step': 9, 'message': 'the training loss is nan.'}))
+            pathlib.Path(log_path).write_text('no more\n')
+            return 2
         writes = list(self._files(module, folder, flags))
         with open(log_path, 'a') as log:
             log.write('first words\nlast words\n')
@@ -95,6 +103,8 @@ class Commands:
         return 0
 
     def _files(self, module: str, folder: pathlib.Path, flags: dict[str, str]) -> list[tuple[str, str]]:
+        if module == 'official_rethink.study.select':
+            return [('ranking.json', '{}'), ('best.yaml', 'half')]
         if module == 'official_rethink.train':
             return self._training(folder, flags)
         if module == 'official_rethink.pseudo_label':
