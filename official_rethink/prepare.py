@@ -1,11 +1,12 @@
 """Step 1: images and annotations become shards; label fractions become split files.
 
-python -m official_rethink.prepare coco      a COCO json and its images
-python -m official_rethink.prepare imagenet  images of one class each: a folder a class, or ImageNet's tar files
-python -m official_rethink.prepare voc       images with a label map each: PASCAL VOC's folders, or SBD's
-python -m official_rethink.prepare images    a folder of images without labels
-python -m official_rethink.prepare scenes    the built-in scenes, drawn from a seed
-python -m official_rethink.prepare split     label fractions, or counts, of a prepared set
+python -m official_rethink.prepare coco           a COCO json and its images
+python -m official_rethink.prepare imagenet       images of one class each: a folder a class, or ImageNet's tar files
+python -m official_rethink.prepare voc            images with a label map each: PASCAL VOC's folders, or SBD's
+python -m official_rethink.prepare voc_detection  images with boxes: PASCAL VOC's XML files, or one's own
+python -m official_rethink.prepare images         a folder of images without labels
+python -m official_rethink.prepare scenes         the built-in scenes, drawn from a seed
+python -m official_rethink.prepare split          label fractions, or counts, of a prepared set
 """
 
 import argparse
@@ -15,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import entry_point, errors
+from official_rethink.data import voc_commands
 
-_COMMANDS = ('coco', 'imagenet', 'voc', 'images', 'scenes', 'split')
+_COMMANDS = ('coco', 'imagenet', 'voc', 'voc_detection', 'images', 'scenes', 'split')
 _MAX_PROCESSES = 8
 
 
@@ -32,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         'coco': _coco,
         'imagenet': _imagenet,
         'voc': _voc,
+        'voc_detection': _voc,
         'images': _images,
         'scenes': _scenes,
         'split': _split,
@@ -60,7 +63,12 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     )
     single.add_argument('--labels', default='', help='class of each image, where no folder tells: "image class" a line')
     _add_writing(single, 'train')
-    _add_voc(commands.add_parser('voc', help="PASCAL VOC's folders, or SBD's", description='Converts label maps.'))
+    maps = commands.add_parser('voc', help="PASCAL VOC's folders, or SBD's", description='Converts label maps.')
+    voc_commands.add_label_maps(maps)
+    _add_writing(maps, '')
+    boxes = commands.add_parser('voc_detection', help="PASCAL VOC's boxes", description="Converts VOC's XML files.")
+    voc_commands.add_boxes(boxes)
+    _add_writing(boxes, '')
     folder = commands.add_parser('images', help='a folder of images', description='Converts images.')
     folder.add_argument('--images', required=True, help='the folder, with those below it')
     _add_writing(folder, 'unlabelled')
@@ -77,18 +85,6 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     split.add_argument('--output_dir', required=True, help='the files go to OUTPUT_DIR/splits')
     split.add_argument('--validation', default='', help='a set that must share no image with the input')
     return parser
-
-
-def _add_voc(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--voc', default='', help="VOC2012, with JPEGImages; or SBD's dataset, with img")
-    parser.add_argument('--list', default='', help='train, val ... or the path of a list; several with commas')
-    parser.add_argument('--exclude', default='', help='lists of images to leave out')
-    parser.add_argument('--images', default='', help='folder of images (default: JPEGImages, or img)')
-    masks_help = 'folder of .png or .mat, several with commas (default: SegmentationClass, or cls)'
-    parser.add_argument('--masks', default='', help=masks_help)
-    parser.add_argument('--classes', default='', help="text with a class a line, from id 1 on (default: VOC's 20)")
-    parser.add_argument('--unlabelled', action='store_true', help='the images alone')
-    _add_writing(parser, '')
 
 
 def _add_writing(parser: argparse.ArgumentParser, split: str) -> None:
@@ -169,34 +165,11 @@ def _imagenet(args: argparse.Namespace) -> None:
 
 
 def _voc(args: argparse.Namespace) -> None:
-    from official_rethink.data import imagenet, problems, shards, voc, voc_layout
-
-    labelled = not args.unlabelled
-    layout = voc_layout.find(args.voc, args.images, args.masks, labelled)
-    source = voc.open_source(layout, args.list, args.exclude, args.classes, labelled)
-    args.split = args.split or voc_layout.split_name(args.list) or ('train' if labelled else 'unlabelled')
-    inputs_hash = voc.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
-    description = shards.complete(args.output_dir, args.split, inputs_hash)
-    if description is None:
-        if labelled:
-            imagenet.check_neighbours(source.categories, args.output_dir, args.split)
-        found = problems.ProblemList(args.on_error)
-        items = voc.read(source, found)
-        description = shards.write(
-            items,
-            args.output_dir,
-            args.split,
-            source.categories,
-            make=voc.make(source),
-            num_shards=args.num_shards,
-            processes=_processes(args, len(items)),
-            inputs_hash=inputs_hash,
-            found=found,
-            overwrite=args.overwrite,
-        )
+    write = voc_commands.write_boxes if args.command == 'voc_detection' else voc_commands.write_label_maps
+    description, left_out = write(args, lambda images: _processes(args, images))
     _print(description, args)
     if args.exclude:
-        sys.stdout.write(f'  left out: {source.left_out:,} names that --exclude lists\n')
+        sys.stdout.write(f'  left out: {left_out:,} names that --exclude lists\n')
 
 
 def _images(args: argparse.Namespace) -> None:

@@ -135,7 +135,7 @@ def test_split_refuses_a_validation_set_that_shares_pictures(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        ([], 'a command is missing; allowed: coco, imagenet, voc, images, scenes, split'),
+        ([], 'a command is missing; allowed: coco, imagenet, voc, voc_detection, images, scenes, split'),
         (['cocoa'], "unknown command 'cocoa'.*Did you mean 'coco'"),
         (['coco'], 'required: --annotations, --images, --output_dir'),
         (['coco', '--annotations=none', '--images=.', '--output_dir=x'], "'none', which is no file"),
@@ -162,7 +162,7 @@ def test_a_number_of_processes_must_be_one(tmp_path):
         prepare.main(coco_command(tmp_path, '--processes=0'))
 
 
-@pytest.mark.parametrize('command', ['', 'coco', 'voc', 'images', 'scenes', 'split'])
+@pytest.mark.parametrize('command', ['', 'coco', 'voc', 'voc_detection', 'images', 'scenes', 'split'])
 def test_help_is_quick_and_needs_no_tensorflow(command: str):
     code = (
         'import sys\nfrom official_rethink import prepare\n'

@@ -110,11 +110,12 @@ def _by_name(folder: str, flag: str, suffixes: Sequence[str]) -> dict[str, list[
     return found
 
 
-def read_classes(path: str) -> list[dict[str, Any]]:
+def read_classes(path: str, of_boxes: bool = False) -> list[dict[str, Any]]:
     """Returns the classes as a description lists them.
 
     Args:
         path: a text with a class a line, the first of id 1, a line 'background' before it not counted; '' is VOC's.
+        of_boxes: no label map has to hold the ids, so there may be any number.
 
     Raises:
         UserError: the file is missing, or is empty, names a class twice, background in its midst, or too many.
@@ -134,7 +135,7 @@ def read_classes(path: str) -> list[dict[str, Any]]:
         if later:
             line = names.index(later[0]) + 1
             raise errors.UserError(f"{where} has '{later[0]}' as class {line}; it is id 0 and need not be listed.")
-        if len(names) >= label_maps.MAX_CLASSES:
+        if len(names) >= label_maps.MAX_CLASSES and not of_boxes:
             most = f'1 to {label_maps.MAX_CLASSES - 1}, since 0 is background and 255 void'
             raise errors.bad_value('the number of classes', len(names), most, where=where)
     return [{'id': number, 'name': name, 'source_id': number} for number, name in enumerate(names, 1)]

@@ -1,7 +1,8 @@
-"""Where the images, label maps and lists of a segmentation set lie, and how lists of names are read."""
+"""Where the images, label maps and lists of PASCAL VOC's layout lie, and how lists of names are read."""
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 from official_rethink.common import errors
 from official_rethink.data import image_folder, images, problems
@@ -16,11 +17,16 @@ _LIST_SUFFIX = '.txt'
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Folders of images, of label maps (the first that has one of a name counts) and of lists ('' for none)."""
+    """Folders of images, of label maps (the first that has one of a name counts) and of lists ('' for none).
+
+    Attributes:
+        of_boxes: in the place of label maps lie XML files.
+    """
 
     images: str
     masks: tuple[str, ...]
     lists: str
+    of_boxes: bool = False
 
     def list_names(self) -> list[str]:
         """The lists of the layout's folder, without suffix."""
@@ -143,13 +149,19 @@ def read_lists(layout: Layout, wanted: str, flag: str) -> tuple[dict[str, str], 
             raise errors.UserError(f"{flag} '{path}' is empty; allowed: the name of an image on each line.")
         here: dict[str, str] = {}
         for number, row in enumerate(rows, 1):
-            name, where = _name(row, path, number, flag), f"line {number} of '{path}'"
+            name, where = _name(row, path, number, flag, layout.of_boxes), f"line {number} of '{path}'"
             if name in here:
                 message = f"names '{name}' again, as {here[name]} does."
                 twice.append(problems.Problem('duplicate name', path, f'line {number}', '', message))
             here.setdefault(name, where)
         found |= {name: where for name, where in here.items() if name not in found}
     return found, twice
+
+
+def of_all_classes(names: Sequence[str]) -> list[str]:
+    """Leaves out the lists of ImageSets/Main that are of one class, such as cat_train, unless there are no others."""
+    ends = {'train', 'val', 'trainval', 'test'}
+    return [name for name in names if '_' not in name or name.rpartition('_')[2] not in ends] or list(names)
 
 
 def _list_path(layout: Layout, one: str, flag: str) -> str:
@@ -160,10 +172,10 @@ def _list_path(layout: Layout, one: str, flag: str) -> str:
         return one
     if not names:
         raise errors.UserError(f"{flag} is '{one}', but there is no folder of lists; allowed: the path of a .txt file.")
-    raise errors.unknown_name(f"list in '{layout.lists}'", one, names, where=flag)
+    raise errors.unknown_name(f"list in '{layout.lists}'", one, of_all_classes(names), where=flag)
 
 
-def _name(row: str, path: str, number: int, flag: str) -> str:
+def _name(row: str, path: str, number: int, flag: str, of_boxes: bool) -> str:
     parts = row.split()
     stems = [_stem(part) for part in parts]
     pair = len(parts) == 2 and os.path.splitext(parts[1])[1].lower() in ('.png', '.mat')
@@ -173,7 +185,9 @@ def _name(row: str, path: str, number: int, flag: str) -> str:
         return os.path.basename(stems[0])
     of_main = len(parts) == 2 and parts[1] in ('-1', '0', '1')
     hint = ' Lists of ImageSets/Main are for other tasks.' if of_main else ''
-    allowed = 'a name on each line, or the paths of an image and of its label map'
+    if of_main and of_boxes:
+        hint = ' It is a list of one class; those of all, such as trainval, have names alone.'
+    allowed = 'a name on each line' + ('' if of_boxes else ', or the paths of an image and of its label map')
     raise errors.UserError(f"{flag} '{path}', line {number}, is {problems.short(row)}; allowed: {allowed}.{hint}")
 
 

@@ -1,0 +1,93 @@
+"""`prepare voc` and `prepare voc_detection`: arguments, and what they do. For --help nothing heavy is imported."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+_EXCLUDE = 'lists of images to leave out'
+
+
+def add_label_maps(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `prepare voc`."""
+    parser.add_argument('--voc', default='', help="VOC2012, with JPEGImages; or SBD's dataset, with img")
+    parser.add_argument('--list', default='', help='train, val ... or the path of a list; several with commas')
+    parser.add_argument('--exclude', default='', help=_EXCLUDE)
+    parser.add_argument('--images', default='', help='folder of images (default: JPEGImages, or img)')
+    masks_help = 'folder of .png or .mat, several with commas (default: SegmentationClass, or cls)'
+    parser.add_argument('--masks', default='', help=masks_help)
+    parser.add_argument('--classes', default='', help="text with a class a line, from id 1 on (default: VOC's 20)")
+    parser.add_argument('--unlabelled', action='store_true', help='the images alone')
+
+
+def add_boxes(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `prepare voc_detection`."""
+    parser.add_argument('--voc', default='', help='VOC2012, with JPEGImages; or VOCdevkit, with years in it')
+    lists_help = 'train, val ... or the path of a list; of a VOCdevkit VOC2007/trainval; several with commas'
+    parser.add_argument('--list', default='', help=lists_help)
+    parser.add_argument('--exclude', default='', help=_EXCLUDE)
+    parser.add_argument('--images', default='', help='folder of images (default: JPEGImages)')
+    parser.add_argument('--annotations', default='', help='folder of .xml files (default: Annotations)')
+    classes_help = "text with a class a line, from id 1 on, or a prepared set's description (default: VOC's 20)"
+    parser.add_argument('--classes', default='', help=classes_help)
+
+
+def write_label_maps(args: argparse.Namespace, processes: Callable[[int], int]) -> tuple[dict[str, Any], int]:
+    """Writes the set that `prepare voc` is asked for.
+
+    Args:
+        args: the command's; `split` is filled in.
+        processes: of a number of images, how many processes read them.
+
+    Returns:
+        The description, and how many names --exclude took away.
+    """
+    from official_rethink.data import voc, voc_layout
+
+    labelled = not args.unlabelled
+    layout = voc_layout.find(args.voc, args.images, args.masks, labelled)
+    source = voc.open_source(layout, args.list, args.exclude, args.classes, labelled)
+    args.split = args.split or voc_layout.split_name(args.list) or ('train' if labelled else 'unlabelled')
+    return _write(args, voc, source, source.categories, processes), source.left_out
+
+
+def write_boxes(args: argparse.Namespace, processes: Callable[[int], int]) -> tuple[dict[str, Any], int]:
+    """Writes the set that `prepare voc_detection` is asked for; see `write_label_maps`."""
+    from official_rethink.data import voc_detection, voc_layout
+
+    source = voc_detection.open_source(
+        voc_detection.find(args.voc, args.images, args.annotations), args.list, args.exclude, args.classes
+    )
+    args.split = args.split or voc_layout.split_name(args.list) or 'train'
+    return _write(args, voc_detection, source, source.categories, processes), source.left_out
+
+
+def _write(
+    args: argparse.Namespace,
+    module: Any,
+    source: Any,
+    categories: Sequence[dict[str, Any]],
+    processes: Callable[[int], int],
+) -> dict[str, Any]:
+    """Reads a source with its module and writes it, unless it is there."""
+    from official_rethink.data import imagenet, problems, shards
+
+    inputs_hash = module.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is not None:
+        return description
+    if categories:
+        imagenet.check_neighbours(list(categories), args.output_dir, args.split)
+    found = problems.ProblemList(args.on_error)
+    items = module.read(source, found)
+    return shards.write(
+        items,
+        args.output_dir,
+        args.split,
+        categories,
+        make=module.make(source),
+        num_shards=args.num_shards,
+        processes=processes(len(items)),
+        inputs_hash=inputs_hash,
+        found=found,
+        overwrite=args.overwrite,
+    )
