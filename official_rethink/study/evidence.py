@@ -24,15 +24,20 @@ class Evidence:
         words: what is compared, with what it comes to in points.
         arms: names of the arms in it.
         difference: positive where it speaks for the paper.
+        margin: where a paper says "no worse": an interval that lies over minus this speaks for it.
     """
 
     words: str
     arms: tuple[str, ...]
     difference: statistics.Difference
+    margin: float = 0.0
 
     @property
     def sign(self) -> int:
         """1 if it clearly speaks for the paper, -1 if clearly against it, 0 if the seeds do not tell."""
+        low = self.difference.low
+        if self.margin and low is not None and low > -self.margin:
+            return 1
         if not self.difference.clear:
             return 0
         return 1 if self.difference.mean > 0 else -1
@@ -43,7 +48,8 @@ def values(arm: Arm) -> list[float]:
     return [seed['value'] for seed in arm['seeds']]
 
 
-def _minus(left: Sequence[float], right: Sequence[float]) -> list[float]:
+def minus(left: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Differences, seed by seed."""
     return [a - b for a, b in zip(left, right, strict=True)]
 
 
@@ -61,7 +67,7 @@ def _trait(arm: Arm, name: str) -> Any:
     return json.dumps(arm.get(name) or None, sort_keys=True) if name in _OFTEN_ALIKE else arm[name]
 
 
-def _regime(arm: Arm, *without: str) -> dict[str, Any]:
+def regime(arm: Arm, *without: str) -> dict[str, Any]:
     """What an arm's counterpart has in common with it."""
     names = ('initialization', 'augmentation', 'label_fraction', 'self_training', 'joint', *_OFTEN_ALIKE)
     return {name: _trait(arm, name) for name in names if name not in without}
@@ -80,21 +86,30 @@ def _simple(better: Arm, worse: Arm) -> Evidence:
 
 
 def _gain(pretrained: Arm, plain: Arm) -> str:
-    return f'{points(statistics.mean(_minus(values(pretrained), values(plain))), sign=True)}'
+    return f'{points(statistics.mean(minus(values(pretrained), values(plain))), sign=True)}'
 
 
-def _trend(arms: list[Arm], field: str, value_words: Callable[[Any], str]) -> list[Evidence]:
-    """That pre-training gains more at one end of `field` than at the other, by the ends the study has."""
+def trend(
+    arms: list[Arm], field: str, value_words: Callable[[Any], str], value: Callable[[Arm], Any] | None = None
+) -> list[Evidence]:
+    """That pre-training gains more at one end of `field` than at the other, by the ends the study has.
+
+    Args:
+        arms: of the study.
+        field: the trait in which pairs differ.
+        value_words: a value of it for people.
+        value: where an arm's is found, if not under the trait's name.
+    """
     found = []
     supervised = of(pretrained(arms), self_training=False, joint=False)
-    starts = {tuple(sorted(_regime(arm, field).items())): arm for arm in supervised}
+    starts = {tuple(sorted(regime(arm, field).items())): arm for arm in supervised}
     for arm in starts.values():
-        same = of(supervised, **_regime(arm, field))
+        same = of(supervised, **regime(arm, field))
         pairs: dict[Any, tuple[Arm, Arm]] = {}
         for one in same:
-            random = of(arms, **{**_regime(one), 'initialization': RANDOM})
+            random = of(arms, **{**regime(one), 'initialization': RANDOM})
             if random:
-                pairs.setdefault(one[field], (one, random[0]))
+                pairs.setdefault(value(one) if value else one[field], (one, random[0]))
         if len(pairs) < 2:
             continue
         more, less = min(pairs), max(pairs)
@@ -105,7 +120,7 @@ def _trend(arms: list[Arm], field: str, value_words: Callable[[Any], str]) -> li
             f'({one["name"]} less {plain["name"]}), {_gain(other, other_plain)} at {value_words(less)} '
             f'({other["name"]} less {other_plain["name"]})'
         )
-        gains = (_minus(values(a), values(b)) for a, b in ((one, plain), (other, other_plain)))
+        gains = (minus(values(a), values(b)) for a, b in ((one, plain), (other, other_plain)))
         names = (one['name'], plain['name'], other['name'], other_plain['name'])
         found.append(Evidence(words, names, statistics.paired_difference(*gains)))
     return found
@@ -113,17 +128,17 @@ def _trend(arms: list[Arm], field: str, value_words: Callable[[Any], str]) -> li
 
 def against_augmentation(arms: list[Arm]) -> list[Evidence]:
     """That pre-training gains more with the weakest augmentation than with the strongest."""
-    return _trend(arms, 'augmentation', str)
+    return trend(arms, 'augmentation', str)
 
 
 def against_labels(arms: list[Arm]) -> list[Evidence]:
     """That pre-training gains more with the fewest labels than with the most."""
-    return _trend(arms, 'label_fraction', lambda value: f'{100 * value:g} % of the labels')
+    return trend(arms, 'label_fraction', lambda value: f'{100 * value:g} % of the labels')
 
 
 def _without(arms: list[Arm], arm: Arm, field: str, value: Any) -> list[Arm]:
     """The arm's counterpart with another value of `field`; of students those alike in all that students have."""
-    found = of(arms, **{**_regime(arm), field: value})
+    found = of(arms, **{**regime(arm), field: value})
     alike = ('score_threshold', 'student_init')
     if arm['self_training'] and field != 'self_training':
         found = [other for other in found if all(other.get(name) == arm.get(name) for name in alike)]
@@ -165,6 +180,6 @@ def alignment(arms: list[Arm]) -> list[Evidence]:
     """That self-training from a random start is better than the start from an aligned task."""
     found = []
     for arm in of(arms, pretraining=ALIGNMENT, self_training=False, joint=False):
-        students = of(arms, **{**_regime(arm), 'initialization': RANDOM, 'self_training': True})
+        students = of(arms, **{**regime(arm), 'initialization': RANDOM, 'self_training': True})
         found += [_simple(student, arm) for student in students]
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from official_rethink.configs import study_kinds
-from official_rethink.study import evidence
+from official_rethink.study import evidence, findings_he
 from official_rethink.study.evidence import Evidence
 from official_rethink.study.words import count
 
@@ -23,6 +23,7 @@ CONFIRMED, PARTLY, CONTRADICTED, MIXED, OPEN, SILENT = (
     'not settled',
     'not asked',
 )
+ZOPH, HE = 'Zoph et al. 2020', 'He et al. 2018'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Finding:
         word: CONFIRMED, PARTLY, CONTRADICTED, MIXED, OPEN or SILENT.
         sentence: the answer.
         evidence: what it rests on.
+        paper: whose finding it is.
     """
 
     key: str
@@ -42,13 +44,20 @@ class Finding:
     word: str
     sentence: str
     evidence: tuple[Evidence, ...]
+    paper: str = ZOPH
 
 
 def find(arms: Sequence[evidence.Arm], kind: study_kinds.Kind = study_kinds.DETECTION) -> list[Finding]:
     """Holds every finding against the arms of a study's record, whose networks are of one kind."""
     return [
-        _finding(key, _claim(key, claim, kind), collect(list(arms)), missing, list(arms))
-        for key, claim, collect, missing in _FINDINGS
+        *(
+            _finding(key, _claim(key, claim, kind), collect(list(arms)), missing, list(arms), ZOPH)
+            for key, claim, collect, missing in _FINDINGS
+        ),
+        *(
+            _finding(key, _of_paper(claim, kind), collect(list(arms), kind.metric), missing, list(arms), HE)
+            for key, claim, collect, missing in findings_he.FINDINGS
+        ),
     ]
 
 
@@ -56,7 +65,11 @@ def _claim(key: str, claim: str, kind: study_kinds.Kind) -> str:
     """The paper's finding, with its figures for this kind of networks, or that it has none."""
     if kind.boxes:
         return claim
-    return _OF_LABEL_MAPS.get(key, f"{claim} The paper asks it of detectors, in COCO's AP.")
+    return _OF_LABEL_MAPS.get(key) or _of_paper(claim, kind)
+
+
+def _of_paper(claim: str, kind: study_kinds.Kind) -> str:
+    return claim if kind.boxes else f"{claim} The paper asks it of detectors, in COCO's AP."
 
 
 def as_records(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -79,23 +92,26 @@ def judge(found: Sequence[Evidence]) -> str:
 
 
 def _finding(
-    key: str, claim: str, found: list[Evidence], missing: Callable[[list[evidence.Arm]], str], arms: list[evidence.Arm]
+    key: str,
+    claim: str,
+    found: list[Evidence],
+    missing: Callable[[list[evidence.Arm]], str],
+    arms: list[evidence.Arm],
+    paper: str,
 ) -> Finding:
     word = judge(found)
     if word == SILENT:
-        return Finding(key, claim, word, f'This study does not ask: {missing(arms)}.', ())
+        return Finding(key, claim, word, f'This study does not ask: {missing(arms)}.', (), paper)
     clear = [item.sign for item in found]
     total = count(len(found), 'comparison')
     seeds = count(found[0].difference.count, 'seed')
     if found[0].difference.low is None:
         sentence = f'One seed settles nothing; {total} can be made, with the sign of a single run.'
     else:
-        counts = (
-            f'{clear.count(1)} clearly for it, {clear.count(-1)} clearly against, {clear.count(0)} with an interval '
-            'that spans zero'
-        )
+        rest = 'that tell neither' if any(item.margin for item in found) else 'with an interval that spans zero'
+        counts = f'{clear.count(1)} clearly for it, {clear.count(-1)} clearly against, {clear.count(0)} {rest}'
         sentence = f'{total[0].upper()}{total[1:]} over {seeds}: {counts}.'
-    return Finding(key, claim, word, sentence, tuple(found))
+    return Finding(key, claim, word, sentence, tuple(found), paper)
 
 
 def _names(arms: list[evidence.Arm]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import os
 import platform
 import sys
@@ -13,11 +14,23 @@ import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.configs import study as study_config
 from official_rethink.configs import study_kinds, study_validation
-from official_rethink.study import findings, outputs, records_grids, runner, settings, statistics
+from official_rethink.study import (
+    curves,
+    evidence_starts,
+    findings,
+    measures,
+    outputs,
+    records_grids,
+    runner,
+    samples,
+    settings,
+    statistics,
+)
 from official_rethink.study.plan import ArmRun, Plan
 
 _PACKAGES = ('tensorflow', 'tf-models-official', 'numpy')
 _CSV_TRAITS = ('initialization', 'augmentation', 'label_fraction', 'self_training', 'joint', 'rounds', 'seed')
+_CSV_OWN = ('network', 'label_count', 'params_override')
 _CSV_COSTS = (*outputs.COST_KEYS, *(f'pretraining_{key}' for key in outputs.COST_KEYS))
 
 
@@ -41,6 +54,7 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
         'arms': arms,
         'grids': records_grids.collect(config, plan, out),
         'findings': findings.as_records(findings.find(arms, plan.kind)),
+        'meetings': curves.meetings(evidence_starts.pairs(arms), plan.kind.metric),
         'config': config.as_dict(),
         'config_hash': files.hash_of(config.as_dict()),
         'environment': environment(),
@@ -182,16 +196,23 @@ def _data(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str, A
 
 
 def to_csv(results: dict[str, Any]) -> str:
-    """One line an arm and seed; a column for the networks where there are several."""
+    """One line an arm and seed; a column for networks, numbers of labels and settings where arms have their own.
+
+    `total_images` and so on hold the pre-training too, and are empty where that came from elsewhere, uncounted.
+    """
     kind = study_kinds.by_metric(results['metric'])
-    networks = ('network',) if any(arm.get('network') for arm in results['arms']) else ()
-    fields = ('study', 'arm', *networks, *_CSV_TRAITS, kind.metric, *kind.extras, *_CSV_COSTS)
+    own = [name for name in _CSV_OWN if any(arm.get(name) for arm in results['arms'])]
+    numbers = dict.fromkeys((kind.metric, *kind.extras, *measures.measured(results)))
+    totals = [f'total_{name}' for name in samples.QUANTITIES]
+    fields = ('study', 'arm', *own, *_CSV_TRAITS, *numbers, *_CSV_COSTS, *totals)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fields, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     for arm in results['arms']:
         for seed in arm['seeds']:
-            common = {**arm, **seed, **seed['metrics'], 'study': results['study'], 'arm': arm['name']}
+            common = {**arm, **seed, **seed['metrics'], **samples.totals(seed, arm)}
+            common |= {'study': results['study'], 'arm': arm['name']}
+            common['params_override'] = json.dumps(arm.get('params_override') or {}, sort_keys=True)
             writer.writerow({name: common.get(name, '') for name in fields})
     return stream.getvalue()
 

@@ -11,7 +11,10 @@ from official_rethink.study import (
     report_findings,
     report_labels,
     report_material,
+    report_measures,
     report_plots,
+    report_samples,
+    report_starts,
     report_tables,
 )
 from official_rethink.study.plan import Plan
@@ -31,7 +34,11 @@ def render(results: dict[str, Any], material: Material) -> str:
     """Builds the page from the record and what was gathered beside it."""
     sections = [
         ('results', 'Results', _results(results)),
+        ('measures', 'Boxes, masks and key points', report_measures.section(results)),
+        ('starts', 'Random against pre-trained', report_starts.section(results)),
+        ('length', 'Length of the training', _lengths(results)),
         ('findings', "The papers' findings", report_findings.section(results)),
+        ('samples', 'Samples seen', report_samples.section(results)),
         ('budget', 'Budget', report_budget.section(results)),
         ('curves', 'Training curves', _curves(results, material)),
         ('labels', 'Labels and augmentation', _against(results)),
@@ -53,7 +60,8 @@ def render(results: dict[str, Any], material: Material) -> str:
     style, word = ('level clear', 'clear') if verdict.clear else ('level', 'not settled')
     level = f'<span class="{style}">{word}</span>'
     arms, seeds = len(results['arms']), len(results['arms'][0]['seeds'])
-    title = html.escape(f'{results["study"]}: should I self-train on this data?')
+    asked = 'should I self-train on this data?' if _self_trains(results) else 'how should I train on this data?'
+    title = html.escape(f'{results["study"]}: {asked}')
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -64,6 +72,10 @@ def render(results: dict[str, Any], material: Material) -> str:
         f'<p class="certainty">{level}{html.escape(verdict.certainty)}</p>'
         f'<nav aria-label="Sections">{links}</nav></header>{parts}</main>{_footer(results)}</body></html>\n'
     )
+
+
+def _self_trains(results: dict[str, Any]) -> bool:
+    return any(arm['self_training'] for arm in results['arms'])
 
 
 def _data_words(results: dict[str, Any]) -> str:
@@ -93,7 +105,9 @@ def _results(results: dict[str, Any]) -> str:
 
 
 def _curves(results: dict[str, Any], material: Material) -> str:
-    plot = report_plots.training_curves(results, material.curves)
+    if report_starts.covered(results):
+        return ''
+    plot = report_plots.training_curves(results, material.curves or _recorded(results))
     caption = (
         'On the validation images, which choose the checkpoint; the results above are on the test images.'
     )
@@ -102,6 +116,24 @@ def _curves(results: dict[str, Any], material: Material) -> str:
     if len(results['arms'][0]['seeds']) > 1:
         caption += ' Thin lines are seeds, thick ones their mean.'
     return figure(plot, caption)
+
+
+def _recorded(results: dict[str, Any]) -> dict[str, list[tuple[int, float]]]:
+    """The curves that the record itself holds, for a page made from it alone."""
+    stages = (stage for arm in results['arms'] for seed in arm['seeds'] for stage in seed['stages'])
+    found = {stage['step']: stage.get('curves', {}).get(results['metric'], []) for stage in stages}
+    return {step: [(at, value) for at, value in points] for step, points in found.items() if points}
+
+
+def _lengths(results: dict[str, Any]) -> str:
+    """Of arms that differ in their length alone; '' where there are none."""
+    groups = report_plots.families(results, report_plots.LENGTH)
+    if not groups:
+        return ''
+    names = [report_plots.group_name(group, report_plots.LENGTH, groups) or 'all arms' for group in groups]
+    plot = report_plots.against(results, report_plots.LENGTH)
+    words = 'Mean on the test images; bars are one standard deviation over seeds.'
+    return figure(plot, words) + report_starts.lengths(results, groups, names)
 
 
 def _against(results: dict[str, Any]) -> str:

@@ -3,6 +3,8 @@
 import html
 from typing import Any
 
+from official_rethink.study import samples
+
 
 def paragraph(text: str, style: str = '') -> str:
     """A paragraph of plain text."""
@@ -11,6 +13,32 @@ def paragraph(text: str, style: str = '') -> str:
 
 def section(results: dict[str, Any]) -> str:
     """What each arm's training was given, whether it was enough, and what it read."""
+    budget = results['budget']
+    text = _lengths(results) if _lengths(results) else _shares(results)
+    text += (
+        f'All are evaluated every {budget["validation_interval"]:,} steps on the validation images, and of '
+        'each run the best checkpoint counts, not the last.'
+    )
+    parts = [paragraph(text), paragraph(_converged(results)), paragraph(_images_words(results), 'note')]
+    return ''.join([*parts, *(paragraph(words, 'note') for words in _pretraining_words(results))])
+
+
+def _lengths(results: dict[str, Any]) -> str:
+    """The lengths of arms that have their own, or of a study without self-training; '' where the budget says it all."""
+    supervised = [arm for arm in results['arms'] if not arm['self_training']]
+    if len(supervised) < len(results['arms']) and not any(arm.get('own_steps') for arm in supervised):
+        return ''
+    by_length: dict[int, list[str]] = {}
+    for arm in sorted(results['arms'], key=samples.steps):
+        by_length.setdefault(samples.steps(arm), []).append(arm['name'])
+    if len(by_length) == 1:
+        return f'Every arm trains for {next(iter(by_length)):,} steps. '
+    words = '; '.join(f'{", ".join(names)} for {length:,}' for length, names in by_length.items())
+    return f'Arms train for different numbers of steps: {words}. '
+
+
+def _shares(results: dict[str, Any]) -> str:
+    """How the budget is divided between teachers and students, and what supervised arms get."""
     budget = results['budget']
     teacher, student, supervised = (budget[f'{name}_steps'] for name in ('teacher', 'student', 'supervised'))
     text = (
@@ -23,12 +51,7 @@ def section(results: dict[str, Any]) -> str:
         text += 'Supervised arms get as many as the arm with most rounds, so fewer rounds have fewer steps. '
     else:
         text += f', {teacher + student:,} in all. ' if supervised != teacher + student else ': the same number. '
-    text += (
-        f'All are evaluated every {budget["validation_interval"]:,} steps on the validation images, and of '
-        'each run the best checkpoint counts, not the last.'
-    )
-    parts = [paragraph(text), paragraph(_converged(results)), paragraph(_images_words(results), 'note')]
-    return ''.join([*parts, *(paragraph(words, 'note') for words in _pretraining_words(results))])
+    return text
 
 
 def _pretraining_words(results: dict[str, Any]) -> list[str]:
@@ -75,8 +98,7 @@ def _images_words(results: dict[str, Any]) -> str:
     low, high = (choose(means, key=lambda name: means[name]) for choose in (min, max))
     if means[low] == means[high]:
         return 'All arms read the same number of images.'
-    return (
-        f'Steps are the budget, not images: {high} read {means[high]:,.0f} images and {low} '
-        f'{means[low]:,.0f}, since a step with pseudo labels reads both kinds and labelling reads the '
-        'unlabelled images once.'
-    )
+    text = f'Steps are the budget, not images: {high} read {means[high]:,.0f} images and {low} {means[low]:,.0f}'
+    if any(arm['self_training'] for arm in results['arms']):
+        text += ', since a step with pseudo labels reads both kinds and labelling reads the unlabelled images once'
+    return f'{text}.'

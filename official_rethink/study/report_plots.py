@@ -4,10 +4,13 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from official_rethink.study import statistics, svg
+from official_rethink.study import samples, statistics, svg
 
 WIDE, NARROW = 720, 348
+LENGTH = 'own_steps'
 _COLORS = 6
+_STARTS = ('c1', 'c3', 'c6', 'c4', 'c5')
+_AXES = {'label_fraction': 'share of the labels', 'augmentation': 'augmentation', LENGTH: 'steps of training'}
 
 
 def colors(results: dict[str, Any]) -> dict[str, str]:
@@ -20,6 +23,23 @@ def colors(results: dict[str, Any]) -> dict[str, str]:
             found[arm['name']] = f'c{1 + index % _COLORS}'
             index += 1
     return found
+
+
+def start_colors(results: dict[str, Any]) -> dict[str, str]:
+    """Colour class of each start, the same in every plot of starts."""
+    others = [start for start in dict.fromkeys(arm['initialization'] for arm in results['arms'])]
+    others = [start for start in others if start != samples.RANDOM]
+    names = {start: _STARTS[index % len(_STARTS)] for index, start in enumerate(others)}
+    return {samples.RANDOM: 'c2', **names}
+
+
+def _line_colors(results: dict[str, Any], groups: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    """Those of the starts where these tell the groups apart, else one after the other."""
+    starts = [group[0]['initialization'] for group in groups]
+    if len(set(starts)) == len(starts) > 1:
+        palette = start_colors(results)
+        return [palette[start] for start in starts]
+    return [group_color(index) for index in range(len(groups))]
 
 
 def both(draw: Callable[[int], svg.Chart], description: str) -> str:
@@ -139,14 +159,19 @@ def _arm_lines(
 
 
 def against(results: dict[str, Any], field: str) -> str:
-    """The metric against `label_fraction` or `augmentation`, a line for arms alike in all else; '' if none are."""
-    groups = [group for group in grouped(results, field) if len(group) > 1]
+    """The metric against `label_fraction`, `augmentation` or LENGTH; '' if no arms are alike in all else.
+
+    Args:
+        results: the record.
+        field: what a line's arms differ in.
+    """
+    groups = families(results, field)
     if not groups:
         return ''
-    fraction = field == 'label_fraction'
-    values = sorted({arm[field] for group in groups for arm in group})
-    places = {value: 100 * value if fraction else float(index) for index, value in enumerate(values)}
-    names = [f'{100 * value:g} %' if fraction else str(value) for value in values]
+    palette = _line_colors(results, groups)
+    values = sorted({_place(arm, field) for group in groups for arm in group})
+    places = {value: float(index) if field == 'augmentation' else float(value) for index, value in enumerate(values)}
+    names = [_place_name(value, field) for value in values]
     tops = [100 * (arm['mean'] + (arm['std'] or 0)) for group in groups for arm in group]
     lows = [100 * (arm['mean'] - (arm['std'] or 0)) for group in groups for arm in group]
     ends = (min(places.values()), max(places.values()))
@@ -157,28 +182,43 @@ def against(results: dict[str, Any], field: str) -> str:
         height = 300 if width == WIDE else 250
         span = (ends[0] - margin, ends[1] + margin)
         chart = svg.Chart(width, height, span, (rows[0], rows[-1]), top=28)
-        label = 'share of the labels' if fraction else 'augmentation'
-        chart.grid([places[value] for value in values], rows, label, results['metric'], names)
-        for index, group in enumerate(groups):
-            ordered = sorted(group, key=lambda arm: arm[field])
-            _group_line(chart, ordered, places, field, _group_color(index))
+        chart.grid([places[value] for value in values], rows, _AXES[field], results['metric'], names)
+        for color, group in zip(palette, groups, strict=True):
+            ordered = sorted(group, key=lambda arm: _place(arm, field))
+            _group_line(chart, ordered, places, field, color)
         return chart
 
-    entries = [(_group_name(group, field, groups), _group_color(i)) for i, group in enumerate(groups)]
-    words = f'{results["metric"]} against {field.replace("_", " ")}, mean and standard deviation over seeds.'
+    entries = [(group_name(group, field, groups), color) for color, group in zip(palette, groups, strict=True)]
+    words = f'{results["metric"]} against {_AXES[field]}, mean and standard deviation over seeds.'
     return (legend(entries) if len(groups) > 1 else '') + both(draw, words)
 
 
-def _group_color(index: int) -> str:
+def families(results: dict[str, Any], field: str) -> list[list[dict[str, Any]]]:
+    """Of two arms or more each: arms alike in everything but `field`."""
+    return [group for group in grouped(results, field) if len(group) > 1]
+
+
+def _place(arm: dict[str, Any], field: str) -> Any:
+    return samples.steps(arm) if field == LENGTH else arm[field]
+
+
+def _place_name(value: Any, field: str) -> str:
+    if field == LENGTH:
+        return svg.short(value)
+    return f'{100 * value:g} %' if field == 'label_fraction' else str(value)
+
+
+def group_color(index: int) -> str:
+    """Colour class of a group of arms."""
     return f'c{index % (_COLORS + 1)}'
 
 
 def _group_line(
     chart: svg.Chart, group: list[dict[str, Any]], places: dict[Any, float], field: str, color: str
 ) -> None:
-    chart.line([(places[arm[field]], 100 * arm['mean']) for arm in group], f'curve strong {color}')
+    chart.line([(places[_place(arm, field)], 100 * arm['mean']) for arm in group], f'curve strong {color}')
     for arm in group:
-        column = chart.x(places[arm[field]])
+        column = chart.x(places[_place(arm, field)])
         if arm['std']:
             ends = (100 * (arm['mean'] - arm['std']), 100 * (arm['mean'] + arm['std']))
             chart.segment((column, chart.y(ends[0])), (column, chart.y(ends[1])), f'interval thin {color}')
@@ -195,6 +235,9 @@ _KEYS = (
     'student_init',
     'joint',
     'rounds',
+    'own_steps',
+    'params_override',
+    'grid',
 )
 
 
@@ -202,12 +245,12 @@ def grouped(results: dict[str, Any], field: str) -> list[list[dict[str, Any]]]:
     """Arms that are alike in everything but `field`."""
     groups: dict[tuple[Any, ...], dict[Any, dict[str, Any]]] = {}
     for arm in results['arms']:
-        key = tuple(arm.get(name) for name in _KEYS if name != field)
-        groups.setdefault(key, {}).setdefault(arm[field], arm)
+        key = tuple(str(arm.get(name) or '') for name in _KEYS if name != field)
+        groups.setdefault(key, {}).setdefault(arm.get(field), arm)
     return [list(group.values()) for group in groups.values()]
 
 
-def _group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[str, Any]]]) -> str:
+def group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[str, Any]]]) -> str:
     """What sets the group apart from the others."""
     arm, firsts = group[0], [other[0] for other in groups]
     words = []
@@ -217,13 +260,18 @@ def _group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[
         differing = {str(first.get(name)) for first in firsts if first.get(name) is not None}
         if name == field or value is None or len(differing) < 2 or (name == 'rounds' and value < 2):
             continue
+        if name in (LENGTH, 'params_override') and not value:
+            continue
         texts = {
             'network': str(value),
+            'initialization': 'random start' if value == samples.RANDOM else f'from {value}',
             'self_training': 'self-training' if value else 'supervised',
             'augmentation': f'Augment-{value}',
             'label_fraction': f'{100 * arm["label_fraction"]:g} % of labels',
             'joint': 'joint' if value else 'detection alone',
             'rounds': f'{value} rounds',
+            LENGTH: f'{samples.steps(arm):,} steps',
+            'params_override': ', '.join(f'{key}={one}' for key, one in (arm.get('params_override') or {}).items()),
         }
         words.append(texts.get(name) or f'{name.replace("_", " ")} {value}')
     return ', '.join(words)

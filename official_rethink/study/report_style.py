@@ -28,6 +28,7 @@ h1 { margin: .9rem 0 1rem; font-weight: 600; font-size: clamp(1.5rem, 1rem + 2.2
   line-height: 1.24; letter-spacing: -.01em; text-wrap: pretty; }
 h2 { margin: 3.2rem 0 .6rem; font-size: 1.32rem; font-weight: 600; line-height: 1.3; }
 h3 { margin: 1.8rem 0 .4rem; font-size: 1.02rem; font-weight: 600; }
+h4 { margin: 1.2rem 0 .3rem; font-size: .9375rem; font-weight: 600; }
 p { margin: .6rem 0; }
 .certainty { color: var(--soft); }
 .level { display: inline-block; margin-right: .5rem; padding: .08rem .6rem; border: 1px solid currentColor;
@@ -69,7 +70,11 @@ svg .curve, svg .interval { stroke: currentColor; stroke-linejoin: round; stroke
 svg .strong { stroke-width: 2.2; } svg .faint { stroke-width: 1; opacity: .38; }
 svg .teacher { stroke-dasharray: 2 5; }
 svg .interval { stroke-width: 3; opacity: .55; } svg .thin { stroke-width: 1.5; }
+svg .drop { stroke: currentColor; stroke-width: 2.2; } svg .before { stroke-dasharray: 5 4; }
 svg circle { fill: currentColor; } svg .seed { opacity: .38; }
+svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.8; }
+svg .part { fill: currentColor; }
+svg text.over { fill: currentColor; stroke: var(--paper); stroke-width: 3px; paint-order: stroke; }
 svg .mean { stroke: var(--paper); stroke-width: 1.5; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.3rem; margin: 0 0 .9rem; padding: 0; list-style: none;
   font-size: .875rem; }
@@ -78,6 +83,7 @@ svg .mean { stroke: var(--paper); stroke-width: 1.5; }
 .legend .swatch { width: .8rem; height: .8rem; border: 0; border-radius: 2px; vertical-align: -.08em; }
 .legend .dashed { border-top-style: dotted; color: var(--soft); }
 svg.narrow { display: none; }
+.panels { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; }
 img { display: block; width: 100%; height: auto; border-radius: 3px; background: var(--tint); }
 .triples { display: grid; gap: 1rem; }
 .triple { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; margin: 0; }
@@ -95,7 +101,7 @@ footer { margin-top: 4rem; padding-top: 1.2rem; padding-bottom: 3rem; border-top
   header { padding-top: 2rem; }
   svg.wide { display: none; } svg.narrow { display: block; }
   body { font-size: 1rem; }
-  .triple { gap: .3rem; }
+  .triple { gap: .3rem; } .panels { grid-template-columns: 1fr; }
   table { font-size: .8125rem; } th, td { padding: .45rem .35rem; } .extra { display: none; }
   tbody th { white-space: normal; }
   #cost table { font-size: .75rem; } #cost tbody th { white-space: nowrap; }

@@ -37,6 +37,8 @@ def results_table(results: dict[str, Any]) -> str:
     """One row an arm: mean and spread, difference to the baseline and its interval, and the kind's further numbers."""
     palette, metric = report_plots.colors(results), results['metric']
     further = study_kinds.by_metric(metric).extras
+    # Masks and key points have a table of their own.
+    further = tuple(name for name in further if not name.startswith(('mask_', 'keypoint_')))
     extras = [name for name in further if all(_means(arm, name) is not None for arm in results['arms'])]
     top = max(arm['mean'] for arm in results['arms'])
     rows = []
@@ -57,7 +59,7 @@ def results_table(results: dict[str, Any]) -> str:
     if 'mIoU_resized' in extras:
         caption += '. mIoU counts pixels of the images as they came, mIoU resized those the network reads; pixels '
         caption += 'right is their share of all, class mean the mean of that share over classes'
-    return _table('results', heads, rows, f'{caption}.')
+    return table('results', heads, rows, f'{caption}.')
 
 
 def classes_table(results: dict[str, Any]) -> str:
@@ -75,7 +77,7 @@ def classes_table(results: dict[str, Any]) -> str:
         f'IoU of each class in points of 100, mean over {count(len(arms[0]["seeds"]), "seed")}; a dash where a class '
         'neither occurs nor is predicted.'
     )
-    return _table('classes', ['class', *(arm['name'] for arm in arms)], rows, caption)
+    return table('classes', ['class', *(arm['name'] for arm in arms)], rows, caption)
 
 
 def _class_mean(values: list[float]) -> str:
@@ -123,7 +125,7 @@ def cost_table(results: dict[str, Any]) -> str:
     if any(len(stage['shared_with']) > 1 for stage in stages):
         caption += ' A stage that several arms share ran once and is counted in each of them.'
     heads = ['arm', 'time', 'steps', 'images', 'instances', 'megapixels']
-    return _table('cost', heads, rows, caption)
+    return table('cost', heads, rows, caption)
 
 
 def stage_words(kind: str) -> str:
@@ -156,7 +158,7 @@ def rounds_table(results: dict[str, Any]) -> str:
         'After the teacher and after each round of labelling and learning, mean over seeds; ± is the standard '
         'deviation. Steps and images are those of all stages up to there, labelling included.'
     )
-    return _table('rounds', heads, rows, caption) if rows else ''
+    return table('rounds', heads, rows, caption) if rows else ''
 
 
 def _round_row(name: str, values: list[float], spent: list[dict[str, float]]) -> str:
@@ -179,7 +181,8 @@ def _cost_row(name: str, costs: list[dict[str, float]], part: bool = False) -> s
     return f'{start}<th scope="row">{indent}{name}</th>{body}</tr>'
 
 
-def _table(label: str, heads: list[str], rows: list[str], caption: str) -> str:
+def table(label: str, heads: list[str], rows: list[str], caption: str) -> str:
+    """A table of finished rows that scrolls within the page, its words under it."""
     cells = ''.join(f'<th scope="col"{_extra(head)}>{html.escape(head)}</th>' for head in heads)
     # The words stand outside the part that scrolls on a narrow page.
     return (

@@ -19,6 +19,27 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers on a logarithmic axis from at or under `low` to at or over `high`, both over 0; about `count`."""
+    exponents = range(math.floor(math.log10(low) + 1e-9) - 1, math.ceil(math.log10(high) - 1e-9) + 2)
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        marks = [factor * 10.0**exponent for exponent in exponents for factor in factors]
+        first = max(mark for mark in marks if mark <= low * (1 + 1e-9))
+        last = min(mark for mark in marks if mark >= high * (1 - 1e-9))
+        found = [mark for mark in marks if first <= mark <= last]
+        if len(found) <= count + 1:
+            break
+    return found[:: math.ceil(len(found) / (count + 1))] if len(found) > count + 1 else found
+
+
+def short(value: float) -> str:
+    """A large number with three digits: '950', '12.8k', '2.84M', '8.8T'."""
+    for size, letter in ((1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
+        if abs(value) >= 0.9995 * size:
+            return f'{value / size:.3g}{letter}'
+    return f'{value:.3g}'
+
+
 def number(value: float) -> str:
     """A tick's label."""
     text = f'{value:,.0f}' if abs(value) >= 1000 else f'{value:g}'
@@ -26,7 +47,7 @@ def number(value: float) -> str:
 
 
 class Chart:
-    """A plot area with linear axes; everything drawn is clipped by nothing and scaled by the reader.
+    """A plot area, its columns linear or logarithmic; drawn things are clipped by nothing and scaled by the reader.
 
     Attributes:
         width: of the whole, in the page's pixels.
@@ -43,17 +64,20 @@ class Chart:
         right: int = 14,
         top: int = 12,
         bottom: int = 42,
+        log: bool = False,
     ):
-        """Args: sizes; the values at the ends of the axes; margins."""
+        """Args: sizes; the values at the ends of the axes; margins; whether columns are logarithms of values over 0."""
         self.width, self.height = width, height
         self._box = (left, top, width - right, height - bottom)
-        self._x, self._y = x_range, y_range
+        self._x, self._y, self._log = x_range, y_range, log
         self._parts: list[str] = []
 
     def x(self, value: float) -> float:
         """Pixel column of a value."""
         left, _, right, _ = self._box
         low, high = self._x
+        if self._log:
+            value, low, high = math.log10(value), math.log10(low), math.log10(high)
         return left + (right - left) * (value - low) / (high - low)
 
     def y(self, value: float) -> float:
@@ -102,6 +126,12 @@ class Chart:
     def dot(self, point: Point, style: str, radius: float = 4) -> None:
         """A dot at pixels."""
         self._parts.append(f'<circle class="{style}" cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="{radius}"/>')
+
+    def bar(self, start: Point, end: Point, style: str) -> None:
+        """A filled rectangle between two corners in pixels, upper left and lower right."""
+        (x1, y1), (x2, y2) = start, end
+        size = f'width="{max(x2 - x1, 0.0):.1f}" height="{y2 - y1:.1f}"'
+        self._parts.append(f'<rect class="{style}" x="{x1:.1f}" y="{y1:.1f}" {size}/>')
 
     def text(self, point: Point, words: str, style: str = '') -> None:
         """Words at pixels."""

@@ -22,9 +22,15 @@ class Verdict:
     clear: bool
 
 
-def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
-    """What to do, in the imperative: what the arm is, and where else it differs from the baseline."""
-    text = 'Self-train' if arm['self_training'] else 'Train on the human labels alone'
+def advice(arm: dict[str, Any], baseline: dict[str, Any], choice: bool = True) -> str:
+    """What to do, in the imperative: what the arm is, and where else it differs from the baseline.
+
+    Args:
+        arm: the best one.
+        baseline: what it is compared with.
+        choice: whether any arm of the study self-trains.
+    """
+    text = 'Self-train' if arm['self_training'] else 'Train on the human labels alone' if choice else 'Train'
     if arm.get('joint'):
         text = f'{text} and on classification at once' if arm['self_training'] else 'Train on classification as well'
     extra = [] if arm.get('network', '') == baseline.get('network', '') else [f'with {_network(arm)}']
@@ -37,6 +43,8 @@ def advice(arm: dict[str, Any], baseline: dict[str, Any]) -> str:
         extra.append(f'with Augment-{arm["augmentation"]}')
     if arm['label_fraction'] != baseline['label_fraction']:
         extra.append(f'with {100 * arm["label_fraction"]:g} % of the labels')
+    if arm.get('own_steps', 0) != baseline.get('own_steps', 0):
+        extra.append(f'for {arm["steps"]:,} steps')
     return ' '.join([text, *extra])
 
 
@@ -61,7 +69,8 @@ def conclude(results: dict[str, Any]) -> Verdict:
     levels = f'{points(best["mean"])} {metric} against {points(baseline["mean"])}'
     if gain['mean'] <= 0:
         return _for_baseline(best, baseline, levels, len(others), seeds)
-    what, amount = advice(best, baseline), f'{points(gain["mean"])} points'
+    choice = any(arm['self_training'] for arm in results['arms'])
+    what, amount = advice(best, baseline, choice), f'{points(gain["mean"])} points'
     clear = gain['low'] is not None and gain['low'] > 0
     if clear:
         headline = f'{what}: on this data it reaches {levels} for {baseline["name"]}, a gain of {amount}.'

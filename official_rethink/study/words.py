@@ -10,6 +10,14 @@ def points(value: float, sign: bool = False) -> str:
     return text.replace('-', '\N{MINUS SIGN}')
 
 
+def times(value: float) -> str:
+    """A ratio: '0.13×', '1.3×', '4×', '128×'."""
+    if value >= 9.95:
+        return f'{value:,.0f}×'
+    digits = 1 if value >= 0.995 else 2
+    return f'{value:.{digits}f}×'.replace('.0×', '×') if value >= 0.005 else f'{value:.1g}×'
+
+
 def count(number: int, noun: str) -> str:
     """'one seed', 'two seeds', '12 seeds'."""
     word = _NUMBERS[number] if number < len(_NUMBERS) else str(number)

@@ -145,7 +145,7 @@ def test_alignment_is_held_against_self_training_of_the_same_regime():
 def test_what_a_study_does_not_ask_is_said_with_what_is_missing():
     silent = {finding.key: finding for finding in findings.find([_arm('b', 0.2)])}
     assert {finding.word for finding in silent.values()} == {findings.SILENT}
-    assert len(silent) == 6 and not any(finding.evidence for finding in silent.values())
+    assert len(silent) == 13 and not any(finding.evidence for finding in silent.values())
     assert 'no arm self-trains' in silent['self-training everywhere'].sentence
     assert 'no arm trains jointly' in silent['joint training'].sentence
     assert "kind 'alignment'" in silent['task alignment'].sentence
@@ -179,7 +179,8 @@ def test_the_section_names_arms_differences_and_intervals():
     arms = [_arm('b', 0.2), _arm('s<1>', 0.23, noise=NOISE, self_training=True)]
     found = findings.find(arms)
     page = report_findings.section({'findings': findings.as_records(found)})
-    assert page.count('<h3>') == 6 and 's<1>' not in page
+    assert page.count('<h3>') == 2 and page.count('<h4>') == 13 and 's<1>' not in page
+    assert 'Five more findings not asked here' in page and 'Seven findings not asked here' in page
     difference = found[2].evidence[0].difference
     expected = f'{html.escape("s<1> over b")}: +3.0 [+{100 * difference.low:.1f}, +{100 * difference.high:.1f}]'
     assert expected in page

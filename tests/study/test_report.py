@@ -63,10 +63,10 @@ def test_the_browser_logs_nothing_and_shows_every_part(page, tmp_path):
     assert 'CONSOLE' not in shown.stderr, shown.stderr
     dom = shown.stdout
     assert re.search(r'<h1 id="answer">Self-train: on this data', dom)
-    for section in ('results', 'budget', 'curves', 'labels', 'cost', 'pseudo-labels', 'pictures', 'data'):
+    for section in ('results', 'samples', 'budget', 'curves', 'labels', 'cost', 'pseudo-labels', 'pictures', 'data'):
         assert f'<section id="{section}"' in dom
-    assert dom.count('<table>') == 3
-    assert dom.count('<svg') == 10  # five plots, each for wide and narrow pages
+    assert dom.count('<table>') == 4
+    assert dom.count('<svg') == 22  # eleven plots, each for wide and narrow pages
     assert dom.count('<img') == 1 + 6 * 3  # the gallery, and six test images thrice
 
 
@@ -100,13 +100,13 @@ def test_nothing_is_wider_than_the_page(page, tmp_path, width):
     )
     shown = _open(frame, tmp_path / 'profile', '--virtual-time-budget=5000', '--dump-dom')
     title = re.search(r'<title>(.*?)</title>', shown.stdout)
-    assert title is not None and title.group(1) == '0,5', title  # no overflow, one version of each plot
+    assert title is not None and title.group(1) == '0,11', title  # no overflow, one version of each plot
 
 
 class Checker(html.parser.HTMLParser):
     """Collects what the page loads, and checks that tags nest."""
 
-    _VOID = {'meta', 'link', 'img', 'br', 'line', 'circle', 'polyline'}
+    _VOID = {'meta', 'link', 'img', 'br', 'line', 'circle', 'polyline', 'rect'}
 
     def __init__(self):
         super().__init__()

@@ -87,7 +87,7 @@ def test_advice_names_what_differs_from_the_baseline():
     traits = {'augmentation': 'S4', 'initialization': 'weights/ckpt', 'label_fraction': 0.5}
     found = verdict.conclude(_results([0.1, 0.1], ('pre', [0.2, 0.2], traits)))
     assert found.headline.startswith(
-        'Train on the human labels alone from the pre-trained weights with Augment-S4 '
+        'Train from the pre-trained weights with Augment-S4 '
         'with 50 % of the labels:'
     )
 
