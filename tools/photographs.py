@@ -3,7 +3,8 @@
 Cat, cup, face and flower are cut out of photographs that scikit-image and scikit-learn ship (`make setup-dev`
 installs both), turned, scaled, and pasted on others. It shows that the commands work on data that is not the
 built-in scenes. It is no benchmark: every cat is the same cat. With --layout=voc it writes a dozen whole
-photographs with palette masks of outlines drawn by hand, as PASCAL VOC's folders, and cuttings without labels.
+photographs with palette masks and boxes of outlines drawn by hand, as PASCAL VOC's folders, and cuttings without
+labels.
 
     python -m tools.photographs --output_dir=photographs
     python -m tools.photographs --layout=voc --output_dir=photographs_voc
@@ -160,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
     parser = entry_point.Parser(prog='python -m tools.photographs', description=__doc__)
     parser.add_argument('--output_dir', required=True, help='folder for images and json files')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    parser.add_argument('--layout', default='coco', help='coco: boxes; voc: label maps (default: coco)')
+    parser.add_argument('--layout', default='coco', help='coco: boxes; voc: label maps and boxes (default: coco)')
     for name, number in COUNTS.items():
         fixed = '' if name == 'unlabelled' else '; voc has its own'
         parser.add_argument(f'--{name}', type=int, help=f'images (default: {number}{fixed})')

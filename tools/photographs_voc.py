@@ -1,6 +1,10 @@
-"""A dozen photographs with outlines drawn by hand as a folder in PASCAL VOC's layout, and cuttings without labels."""
+"""A dozen photographs with outlines drawn by hand as a folder in PASCAL VOC's layout, and cuttings without labels.
+
+Label maps and boxes come from the same outlines: a box is what of its outline lies in the image.
+"""
 
 import os
+from xml.etree import ElementTree
 
 import matplotlib.cbook
 import numpy as np
@@ -33,21 +37,56 @@ def image(one: outlines.Photograph) -> Image.Image:
     return whole.crop((0, first, whole.width, end))
 
 
-def label_map(one: outlines.Photograph) -> np.ndarray:
-    """Returns uint8 [H, W]: the class within the outlines, void on them, background elsewhere."""
+def _filled(one: outlines.Photograph, texts: tuple[str, ...], value: int) -> Image.Image:
+    """The image's size of `value` within the outlines, 0 elsewhere."""
     whole = photograph(one.source)
     canvas = Image.new('L', whole.size, 0)
     draw = ImageDraw.Draw(canvas)
-    label = outlines.CLASSES.index(one.label) + 1
-    for text in one.outlines:
-        points = [tuple(int(value) for value in point.split(',')) for point in text.split()]
+    for text in texts:
+        points = [tuple(int(number) for number in point.split(',')) for point in text.split()]
         if len(points) == 1:
             x, y, radius_x, radius_y = points[0]
-            draw.ellipse((x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=label)
+            draw.ellipse((x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=value)
         else:
-            draw.polygon(points, fill=label)
+            draw.polygon(points, fill=value)
     first, end = one.rows or (0, whole.height)
-    canvas = canvas.crop((0, first, whole.width, end))
+    return canvas.crop((0, first, whole.width, end))
+
+
+def boxes(one: outlines.Photograph) -> list[tuple[int, int, int, int]]:
+    """Returns xmin, ymin, xmax, ymax of each outline as VOC has them: from 1, the last pixel included."""
+    found = []
+    for text in one.outlines:
+        inside = np.asarray(_filled(one, (text,), 1))
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        found.append((int(columns[0]) + 1, int(rows[0]) + 1, int(columns[-1]) + 1, int(rows[-1]) + 1))
+    return found
+
+
+def annotation(one: outlines.Photograph) -> str:
+    """Returns VOC's XML of a photograph; an object is truncated if its box ends with the image."""
+    width, height = image(one).size
+    root = ElementTree.Element('annotation')
+    ElementTree.SubElement(root, 'filename').text = f'{one.name}.jpg'
+    size = ElementTree.SubElement(root, 'size')
+    for name, value in (('width', width), ('height', height), ('depth', 3)):
+        ElementTree.SubElement(size, name).text = str(value)
+    for place, (xmin, ymin, xmax, ymax) in enumerate(boxes(one)):
+        thing = ElementTree.SubElement(root, 'object')
+        truncated = min(xmin, ymin) == 1 or xmax == width or ymax == height
+        flags = {'truncated': int(truncated), 'difficult': int(place in one.difficult)}
+        for name, value in {'name': one.label, **flags}.items():
+            ElementTree.SubElement(thing, name).text = str(value)
+        box = ElementTree.SubElement(thing, 'bndbox')
+        for name, value in (('xmin', xmin), ('ymin', ymin), ('xmax', xmax), ('ymax', ymax)):
+            ElementTree.SubElement(box, name).text = str(value)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding='unicode') + '\n'
+
+
+def label_map(one: outlines.Photograph) -> np.ndarray:
+    """Returns uint8 [H, W]: the class within the outlines, void on them, background elsewhere."""
+    canvas = _filled(one, one.outlines, outlines.CLASSES.index(one.label) + 1)
     width = 2 * _BORDER + 1
     most, least = (np.asarray(canvas.filter(kind(width))) for kind in (ImageFilter.MaxFilter, ImageFilter.MinFilter))
     return np.where(most != least, np.uint8(label_maps.IGNORE), np.asarray(canvas))
@@ -67,9 +106,9 @@ def cutting(random: np.random.Generator) -> Image.Image:
 
 
 def write(output_dir: str, unlabelled: int, seed: int) -> dict[str, int]:
-    """Writes JPEGImages, SegmentationClass, ImageSets/Segmentation, classes.txt and unlabelled/; returns the counts."""
+    """Writes JPEGImages, SegmentationClass, Annotations, ImageSets, classes.txt, unlabelled/; returns the counts."""
     folders = [os.path.join(output_dir, *parts.split('/')) for parts in (
-        'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation', 'unlabelled',
+        'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation', 'unlabelled', 'Annotations', 'ImageSets/Main',
     )]  # fmt: skip
     for folder in folders:
         os.makedirs(folder, exist_ok=True)
@@ -78,10 +117,13 @@ def write(output_dir: str, unlabelled: int, seed: int) -> dict[str, int]:
         image(one).save(os.path.join(folders[0], f'{one.name}.jpg'), quality=_QUALITY)
         with open(os.path.join(folders[1], f'{one.name}.png'), 'wb') as handle:
             handle.write(label_maps.encode_palette(label_map(one)))
+        with open(os.path.join(folders[4], f'{one.name}.xml'), 'w', encoding='utf-8') as text:
+            text.write(annotation(one))
         names[one.split].append(one.name)
     for split, chosen in names.items():
-        with open(os.path.join(folders[2], f'{split}.txt'), 'w', encoding='utf-8') as text:
-            text.writelines(f'{name}\n' for name in chosen)
+        for folder in (folders[2], folders[5]):
+            with open(os.path.join(folder, f'{split}.txt'), 'w', encoding='utf-8') as text:
+                text.writelines(f'{name}\n' for name in chosen)
     with open(os.path.join(output_dir, 'classes.txt'), 'w', encoding='utf-8') as text:
         text.writelines(f'{name}\n' for name in outlines.CLASSES)
     for index in range(unlabelled):

@@ -21,10 +21,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_layout(folder: pathlib.Path):
-    assert sorted(os.listdir(folder)) == ['ImageSets', 'JPEGImages', 'SegmentationClass', 'classes.txt', 'unlabelled']
+    names = ['Annotations', 'ImageSets', 'JPEGImages', 'SegmentationClass', 'classes.txt', 'unlabelled']
+    assert sorted(os.listdir(folder)) == names
+    for name in ('train.txt', 'val.txt'):
+        segmentation, main = ((folder / 'ImageSets' / kind / name).read_text() for kind in ('Segmentation', 'Main'))
+        assert segmentation == main
     lists = [(folder / 'ImageSets' / 'Segmentation' / f'{name}.txt').read_text().split() for name in ('train', 'val')]
     assert [len(names) for names in lists] == [9, 3] and not set(lists[0]) & set(lists[1])
-    for where, suffix in (('JPEGImages', 'jpg'), ('SegmentationClass', 'png')):
+    for where, suffix in (('JPEGImages', 'jpg'), ('SegmentationClass', 'png'), ('Annotations', 'xml')):
         assert sorted(os.listdir(folder / where)) == sorted(f'{name}.{suffix}' for name in sum(lists, []))
     sizes = [Image.open(folder / 'JPEGImages' / name).size for name in sorted(os.listdir(folder / 'JPEGImages'))]
     assert sizes == [Image.open(path).size for path in sorted((folder / 'SegmentationClass').iterdir())]
@@ -68,6 +72,27 @@ def test_prepare_reads_it(folder: pathlib.Path, tmp_path: pathlib.Path, capsys):
             label_maps.decode(record.label_map_png or b''), photographs_voc.label_map(truth)
         )
     assert 'images with each' in capsys.readouterr().out
+
+
+def test_boxes_hold_their_outlines(folder: pathlib.Path, tmp_path: pathlib.Path):
+    """The rocket's outline is 310 to 334 wide and 127 to 405 high, from 0; coins_top's first coin is 22 to 66."""
+    boxes = {one.name: photographs_voc.boxes(one) for one in photograph_outlines.PHOTOGRAPHS}
+    assert boxes['rocket'] == [(311, 128, 335, 406)]
+    assert (boxes['coins_top'][0], len(boxes['coins_top'])) == ((23, 35, 67, 75), 12)
+    for split in ('train', 'val'):
+        command = ['voc_detection', f'--voc={folder}', f'--classes={folder}/classes.txt', f'--list={split}']
+        prepare.main([*command, f'--output_dir={tmp_path}'])
+    found = {record.filename: record for name in ('train', 'val') for record in shards.read(f'{tmp_path}/{name}*')}
+    for one in photograph_outlines.PHOTOGRAPHS:
+        annotations = found[f'{one.name}.jpg'].annotations
+        assert [a.label for a in annotations] == [photograph_outlines.CLASSES.index(one.label) + 1] * len(one.outlines)
+        # What the label map shows, void border included, fills the boxes and that border.
+        rows, columns = np.nonzero(photographs_voc.label_map(one))
+        edges = np.array([a.box for a in annotations])
+        np.testing.assert_allclose(edges[:, :2].min(0), [rows.min(), columns.min()], atol=3.01)
+        np.testing.assert_allclose(edges[:, 2:].max(0), [rows.max() + 1, columns.max() + 1], atol=3.01)
+    flower = found['flower.jpg'].annotations
+    assert [(a.is_difficult, a.is_truncated) for a in flower] == [(False, False), (True, True)]
 
 
 def test_cuttings_are_the_same_every_time(folder: pathlib.Path, tmp_path: pathlib.Path):
