@@ -1,0 +1,1 @@
+"""Jobs on Vertex AI: their specifications, sending and watching them, trials of a grid."""
