@@ -94,7 +94,7 @@ class CascadeStart(hyperparams.Config):
 
     Attributes:
         base_steps_before_end: they train in only so many steps at the end, at `trainer.schedule.base_batch_size`
-            images a step (He et al. from scratch, section 5: 270,000 at 16 images).
+            images a step (He et al. from scratch: 270,000 at 16 images).
         first_step: the step they train from on; 0 derives it from the other.
     """
 

@@ -1,6 +1,6 @@
 """A cascade of box heads whose further stages join in only for the last part of a training.
 
-He et al., "Rethinking ImageNet Pre-training", section 5: from scratch, the network trains without the cascade first.
+He et al., "Rethinking ImageNet Pre-training", train a network from scratch without its cascade first.
 All stages exist from the start, so that every checkpoint of a run holds the same variables; which of them a step
 trains is fixed when the step is traced, and whether they are used in inference is a variable of the model, so that a
 checkpoint says for itself whether its further stages have learnt anything yet.
