@@ -13,6 +13,7 @@ from official_rethink.pseudo_labels import source
 from official_rethink.serving import module
 
 BATCH = 8
+IMAGE_MASKS = 'detection_image_masks'
 
 
 def read(path: str, count: int) -> list[records.Record]:
@@ -85,7 +86,9 @@ def of(signature: Any, kind: str, images: Sequence[records.Record]) -> Iterator[
     """
     (spec,) = signature.structured_input_signature[1].values()
     fixed = spec.shape[0]
-    size = 1 if kind == module.IMAGE_TENSOR else fixed or BATCH
+    # Masks of a whole batch's images could take more than there is.
+    alone = kind == module.IMAGE_TENSOR or IMAGE_MASKS in signature.structured_outputs
+    size = 1 if alone else fixed or BATCH
     for start in range(0, len(images), size):
         part = list(images[start : start + size])
         values = [_INPUTS[kind](record) for record in part]

@@ -52,7 +52,15 @@ def _describe_detection(params: Any) -> dict[str, Any]:
         'nms_version': generator.nms_version,
         'max_detections': generator.max_num_detections,
         'score_threshold': generator.pre_nms_score_threshold,
+        **{name: words for name, words in _FURTHER.items() if detection.gives(params)[name]},
     }
+
+
+_FURTHER = {
+    'masks': 'probabilities over each box',
+    'image_masks': '1 on the object, pixels of the largest image of a batch',
+    'keypoints': 'y x score of each point, as boxes',
+}
 
 
 def _describe_segmentation(params: Any) -> dict[str, Any]:

@@ -12,19 +12,21 @@ from official_rethink.data import records
 from official_rethink.dataloaders import decoder
 from official_rethink.dataloaders import detection as parsing
 from official_rethink.modeling import views
-from official_rethink.serving import answers
+from official_rethink.serving import answers, detection, instances
 
 BOX_TOLERANCE = 0.01  # pixels of the original image
 SCORE_TOLERANCE = 1e-4
+_FURTHER = ('masks', 'keypoints')
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """One image's detections: boxes [n, 4] in pixels of the original, scores [n], classes [n]."""
+    """One image's detections: boxes [n, 4] in pixels of the original, scores [n], classes [n], and what else."""
 
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    further: instances.Further = dataclasses.field(default_factory=instances.Further)
 
 
 @dataclasses.dataclass
@@ -35,22 +37,26 @@ class Difference:
         boxes: greatest absolute difference of a coordinate, in pixels.
         scores: greatest absolute difference of a score.
         mismatches: detections of one side without a partner of the same class on the other.
+        further: what masks and key points differ by.
     """
 
     boxes: float = 0.0
     scores: float = 0.0
     mismatches: int = 0
+    further: instances.Apart = dataclasses.field(default_factory=instances.Apart)
 
     def add(self, other: 'Difference') -> None:
         """Takes the greatest of both; a NaN is greater than all."""
         self.boxes = float(np.maximum(self.boxes, other.boxes))
         self.scores = float(np.maximum(self.scores, other.scores))
         self.mismatches += other.mismatches
+        self.further.add(other.further)
 
     @property
     def passes(self) -> bool:
         """Whether it is within tolerance."""
-        return self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE and not self.mismatches
+        alike = self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE and not self.mismatches
+        return alike and self.further.passes
 
 
 def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
@@ -68,9 +74,12 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
     # Not a number is near to nothing, and at no edge.
     broken = [~np.isfinite(side.boxes).all(-1) | ~np.isfinite(side.scores) for side in (expected, found)]
     result = Difference(mismatches=int(sum(side.sum() for side in broken)))
+    result.mismatches += expected.further.broken() + found.further.broken()
+    result.further.image_masks += found.further.wrong_image_masks
     free = np.ones(len(found.scores), bool)
     alone = []
-    for box, score, label in zip(expected.boxes, expected.scores, expected.classes, strict=True):
+    sides = zip(expected.boxes, expected.scores, expected.classes, strict=True)
+    for row, (box, score, label) in enumerate(sides):
         boxes, scores = np.abs(found.boxes - box).max(-1, initial=0), np.abs(found.scores - score)
         distance = np.maximum(boxes / BOX_TOLERANCE, scores / SCORE_TOLERANCE)
         distance[~free | (found.classes != label)] = np.inf
@@ -79,7 +88,8 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
             continue
         best = int(np.argmin(np.nan_to_num(distance, nan=np.inf)))
         free[best] = False
-        result.add(Difference(float(boxes[best]), float(scores[best])))
+        apart = instances.compare(expected.further, found.further, row, best)
+        result.add(Difference(float(boxes[best]), float(scores[best]), further=apart))
     alone += [(score, expected) for score in found.scores[free]]
     for score, other in alone:
         edge = max(cut, float(other.scores.min())) if len(other.scores) >= most else cut
@@ -93,19 +103,22 @@ def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[re
         params.task.validation_data, task.output_size, resizing=views.plain(params.task).resizing
     )
     decode = decoder.RecordDecoder().decode
+    names = ['boxes', 'scores', 'classes', 'num_detections']
+    names += [name for name in _FURTHER if detection.gives(params)[name]]
 
     @tf.function
     def detect(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         image, labels = parser.evaluate(decode(serialized))
         found = task.predict(image[tf.newaxis], labels['image_info'][tf.newaxis], model)
-        return {name: found[name][0] for name in ('boxes', 'scores', 'classes', 'num_detections')}
+        return {name: found[name][0] for name in names}
 
     results = []
     for record in images:
         outputs = detect(tf.constant(records.to_example(record)))
         found = {name: value.numpy() for name, value in outputs.items()}
         kept = int(found['num_detections'])
-        results.append(Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept]))
+        further = instances.Further(**{name: found[name][:kept] for name in _FURTHER if name in found})
+        results.append(Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept], further))
     return results
 
 
@@ -126,12 +139,32 @@ def served(
     for number, outputs in answers.of(signature, kind, images):
         kept = int(outputs['num_detections'])
         record = images[number]
-        unit = np.array([record.height, record.width] * 2 if normalized else [1.0], np.float32)
+        unit = np.array([record.height, record.width] * 2 if normalized else [1.0] * 4, np.float32)
+        boxes = outputs['detection_boxes'][:kept] * unit
         yield number, Found(
-            outputs['detection_boxes'][:kept] * unit,
+            boxes,
             outputs['detection_scores'][:kept],
             outputs['detection_classes'][:kept].astype(np.int32),
+            _further(outputs, record, boxes, unit),
         )
+
+
+def _further(
+    outputs: dict[str, np.ndarray], record: records.Record, boxes: np.ndarray, unit: np.ndarray
+) -> instances.Further:
+    """Masks and key points of the detections that `boxes` [n, 4] holds, the latter in pixels."""
+    kept = len(boxes)
+    masks, points, pasted = (
+        outputs.get(name) for name in ('detection_masks', 'detection_keypoints', answers.IMAGE_MASKS)
+    )
+    masks = None if masks is None else masks[:kept]
+    wrong = 0
+    if masks is not None and pasted is not None:
+        wrong = instances.wrong_image_masks(pasted[:kept], masks, boxes, record.height, record.width)
+        wrong += int(pasted[kept:].any())
+    if points is not None:
+        points = points[:kept] * np.append(unit[:2], np.float32(1.0))
+    return instances.Further(masks, points, wrong)
 
 
 def verify(
@@ -163,7 +196,7 @@ def verify(
             f'{generator.pre_nms_score_threshold}.'
         )
     normalized = params.task.export_config.output_normalized_coordinates
-    differences = {}
+    differences, gives = {}, detection.gives(params)
     loaded = answers.load(folder)
     for name, kind, signature in loaded.signatures:
         difference = differences[name] = Difference()
@@ -174,12 +207,18 @@ def verify(
         'passed': all(difference.passes for difference in differences.values()),
         'images': len(images),
         'detections': total,
-        'tolerance': {'box_pixels': BOX_TOLERANCE, 'score': SCORE_TOLERANCE, 'class_mismatches': 0},
+        'tolerance': {
+            'box_pixels': BOX_TOLERANCE,
+            'score': SCORE_TOLERANCE,
+            'class_mismatches': 0,
+            **instances.tolerance(gives),
+        },
         'signatures': {
             name: {
                 'max_box_difference_pixels': _number(difference.boxes),
                 'max_score_difference': _number(difference.scores),
                 'class_mismatches': difference.mismatches,
+                **instances.report(difference.further, gives),
                 'passed': difference.passes,
             }
             for name, difference in sorted(differences.items())
@@ -192,6 +231,7 @@ def words(found: dict[str, Any]) -> str:
     return (
         f'boxes within {answers.number(found["max_box_difference_pixels"])} px, scores within '
         f'{answers.number(found["max_score_difference"])}, {found["class_mismatches"]} mismatches'
+        + instances.words(found)
     )
 
 

@@ -24,7 +24,7 @@ class PseudoPresence(NamedTuple):
     label: str
 
 
-def at_least_one(function: Callable[..., Any], *values: tf.Tensor) -> Any:
+def at_least_one(function: Callable[..., Any], *values: tf.Tensor, always: bool = False) -> Any:
     """Calls a function of batches; of a batch without an image with one of ones, which is cut off the results.
 
     The end of a data set may leave a replica of an evaluation without an image, and TensorFlow's batch norm fails
@@ -33,8 +33,9 @@ def at_least_one(function: Callable[..., Any], *values: tf.Tensor) -> Any:
     Args:
         function: takes tensors [B, ...] and returns a structure of such.
         values: its arguments.
+        always: also on a single replica, which without it is known to have an image.
     """
-    if values[0].shape[0] or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    if values[0].shape[0] or (tf.distribute.get_strategy().num_replicas_in_sync == 1 and not always):
         return function(*values)
     count = tf.shape(values[0])[0]
     missing = tf.maximum(1 - count, 0)
