@@ -12,8 +12,8 @@ from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import keypoints, protocols
 from official_rethink.losses import detection as losses
-from official_rethink.modeling import anchor_targets, detections, normalization, views, weight_decay
-from official_rethink.tasks import family, train_step
+from official_rethink.modeling import anchor_targets, detections, looks, normalization, union, views, weight_decay
+from official_rethink.tasks import augmented_inference, family, train_step
 
 _DETECTIONS = 'detections'
 
@@ -24,7 +24,10 @@ class DetectionTask(family.FamilyTask):
 
     Attributes:
         detection_listener: called at evaluation with each image's detections; None for nobody.
+        looks_twice: whether something is predicted for final boxes, such as masks.
     """
+
+    looks_twice = False
 
     loss_names = ('model_loss', 'cls_loss', 'box_loss')
     pseudo_statistics_names = (
@@ -65,7 +68,12 @@ class DetectionTask(family.FamilyTask):
         return self._read(params, self.task_config.seed, self.resume_step if params.is_training else 0, input_context)
 
     def _read(self, params: types.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
-        parser = parsing.DetectionParser(params, self.output_size, resizing=views.plain(self.task_config).resizing)
+        parser = parsing.DetectionParser(
+            params,
+            self.output_size,
+            resizing=views.plain(self.task_config).resizing,
+            reading=views.reading(self.task_config),
+        )
         return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
 
     def build_pseudo_inputs(
@@ -156,15 +164,53 @@ class DetectionTask(family.FamilyTask):
         raw = {name: outputs[name] for name in ('cls_outputs', 'box_outputs')}
         return {**in_original_pixels(outputs, image_info), 'raw': raw}
 
-    def _anchors(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The model's anchors for `count` images."""
-        anchors = anchor_targets.multilevel_anchors(self.task_config.model)
+    def infer(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
+        """Detects on a batch as `task.inference` says, for evaluation and for pseudo labels.
+
+        Args:
+            images: uint8 [B, S, S, 3], read as `views.reading` says.
+            image_info: float32 [B, 4, 2], of the reading.
+            model: in inference mode.
+
+        Returns:
+            As `predict`; with test-time augmentation without raw outputs.
+        """
+        if not views.augmented(self.task_config):
+            return self.predict(images, image_info, model)
+        return family.at_least_one(
+            lambda *batch: augmented_inference.detect(self, *batch, model), images, image_info
+        )
+
+    def candidates(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> union.Candidates:
+        """Boxes of one view, of any size, for a suppression over all views; in pixels of the view.
+
+        Args:
+            images: uint8 [B, H, W, 3].
+            image_info: of the view.
+            model: in inference mode.
+        """
+        anchors = self._anchors(tf.shape(images)[0], images.shape[1:3])
+        images = self.preprocess(images)
+        return looks.one_stage(
+            model(images, image_shape=image_info[:, 1, :], anchor_boxes=anchors, training=False)
+        )
+
+    def _anchors(self, count: tf.Tensor, size: tf.TensorShape | None = None) -> dict[str, tf.Tensor]:
+        """The model's anchors for `count` images, of its own input size or another."""
+        config = self.task_config.model
+        if size is not None:
+            config = config.replace(input_size=[*size, 3])
+        anchors = anchor_targets.multilevel_anchors(config)
         return {level: tf.tile(boxes[tf.newaxis], [count, 1, 1, 1]) for level, boxes in anchors.items()}
 
     def validation_step(self, inputs: Any, model: tf.keras.Model, metrics: Any = None) -> dict[str, Any]:
         """Detects on a batch and computes its losses."""
         images, labels = inputs
-        found = self.predict(images, labels['image_info'], model)
+        found = self.infer(images, labels['image_info'], model)
+        if 'raw' not in found:
+            # The loss is of the plain view.
+            plain = views.read(views.unaugmented(self.task_config), images, labels['image_info'])
+            found['raw'] = self.predict(*plain, model)['raw']
         raw = tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), found.pop('raw'))
         named = self.losses_of(raw, labels)
         logs = train_step.update_metrics({**named, 'total_loss': named['model_loss']}, metrics, self.loss)

@@ -81,6 +81,10 @@ class HoldingTask(base_task.Task):
         """As the base task."""
         return self.base.predict(*inputs)
 
+    def infer(self, *inputs: Any) -> Any:
+        """As the base task."""
+        return self.base.infer(*inputs)
+
     def predict_maps(self, *inputs: Any, **options: Any) -> Any:
         """As the base task."""
         return self.base.predict_maps(*inputs, **options)

@@ -15,7 +15,7 @@ from official_rethink.dataloaders import reader
 from official_rethink.evaluation import instance_masks, keypoints
 from official_rethink.losses import keypoints as keypoint_losses
 from official_rethink.losses import maskrcnn as losses
-from official_rethink.modeling import anchor_targets, rpn_targets, views, weight_decay
+from official_rethink.modeling import anchor_targets, looks, rpn_targets, union, views, weight_decay
 from official_rethink.modeling import maskrcnn as modeling
 from official_rethink.tasks import detection, family
 
@@ -33,6 +33,7 @@ class MaskRCNNTask(detection.DetectionTask):
         masks = ('mask_loss',) if params.model.include_mask else ()
         points = ('keypoint_loss',) if params.model.include_keypoints else ()
         self.loss_names = ('model_loss', *_LOSSES, *masks, *points)
+        self.looks_twice = bool(masks or points)
         self._measured_on = ''
         self._truths: dict[str, instance_masks.Truth] = {}
 
@@ -57,7 +58,8 @@ class MaskRCNNTask(detection.DetectionTask):
     def _read(self, params: configs.DataConfig, seed: int, first_step: int, input_context: Any) -> tf.data.Dataset:
         size = params.mask_crop_size if self.task_config.model.include_mask and params.is_training else 0
         resizing = views.plain(self.task_config).resizing
-        parser = parsing.DetectionParser(params, self.output_size, size, resizing, layout=self._layout(params))
+        reading = views.reading(self.task_config)
+        parser = parsing.DetectionParser(params, self.output_size, size, resizing, reading, self._layout(params))
         return reader.read(params, self.output_size, seed, first_step, input_context, parser=parser)
 
     def _layout(self, params: types.DataConfig) -> layouts.Layout | None:
@@ -156,6 +158,20 @@ class MaskRCNNTask(detection.DetectionTask):
             found['keypoints'] = outputs['detection_keypoints'] / scale[:, tf.newaxis, tf.newaxis]
         return found
 
+    def candidates(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> union.Candidates:
+        """Regions as every class, before any suppression; see the parent."""
+        anchors = self._anchors(tf.shape(images)[0], images.shape[1:3])
+        most = self.task_config.model.detection_generator.pre_nms_top_k
+        return looks.two_stage(model, self.preprocess(images), image_info[:, 1, :], anchors, most)
+
+    def flip_order(self) -> list[int] | None:
+        """Which key point each is in a mirrored image; None without key points."""
+        if not self.task_config.model.include_keypoints:
+            return None
+        layout = _layout_of(self._measured_on or self.task_config.train_data.input_path)
+        assert layout is not None  # validation has looked
+        return layout.flip_order()
+
     def counted(self, model: tf.keras.Model) -> Callable[[tf.Tensor], Any]:
         """The forward pass whose operations `describe` counts: inference, with all its regions and masks."""
         size = tf.constant([self.output_size], tf.float32)
@@ -165,7 +181,7 @@ class MaskRCNNTask(detection.DetectionTask):
         """Detects on a batch; without regions drawn near the truth there is no loss."""
         del metrics
         images, labels = inputs
-        found = self.predict(images, labels['image_info'], model)
+        found = self.infer(images, labels['image_info'], model)
         return {_DETECTIONS: {**found, 'truth': labels['groundtruths']}}
 
     def _keypoint_evaluator(self) -> keypoints.KeypointEvaluator | None:
