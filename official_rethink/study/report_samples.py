@@ -27,6 +27,8 @@ def section(results: dict[str, Any]) -> str:
     )
     if several:
         words += ' Means over seeds.'
+    if results.get('grids'):
+        words += ' What was spent on searching for values is in no arm.'
     unknown = [arm['name'] for arm in arms if samples.uncounted(arm)]
     if unknown:
         words += (

@@ -28,8 +28,9 @@ def log_ticks(low: float, high: float, count: int = 5) -> list[float]:
         last = min(mark for mark in marks if mark >= high * (1 - 1e-9))
         found = [mark for mark in marks if first <= mark <= last]
         if len(found) <= count + 1:
-            break
-    return found[:: math.ceil(len(found) / (count + 1))] if len(found) > count + 1 else found
+            return found
+    stride = math.ceil((len(found) - 1) / count)  # in powers of ten
+    return [found[0] * 10.0 ** (stride * index) for index in range(math.ceil((len(found) - 1) / stride) + 1)]
 
 
 def short(value: float) -> str:

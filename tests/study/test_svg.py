@@ -41,3 +41,39 @@ def test_a_line_of_one_point_is_left_out():
     chart = svg.Chart(100, 100, (0, 1), (0, 1))
     chart.line([(0, 0)], 'curve')
     assert 'polyline' not in chart.render('x')
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'count', 'expected'),
+    [
+        (1000, 10_000, 5, [1000, 2000, 5000, 10_000]),
+        (4000, 41_600, 4, [2000, 5000, 10_000, 20_000, 50_000]),
+        (8.5e6, 1.3e8, 4, [3e6, 1e7, 3e7, 1e8, 3e8]),
+        (1, 1e9, 4, [1, 1e3, 1e6, 1e9]),
+    ],
+)
+def test_logarithmic_ticks_cover_the_range(low, high, count, expected):
+    found = svg.log_ticks(low, high, count)
+    assert found[0] <= low and found[-1] >= high
+    assert found == pytest.approx(expected)
+
+
+def test_a_logarithmic_axis_puts_ten_halfway_to_a_hundred():
+    chart = svg.Chart(120, 100, (1, 100), (0, 1), left=10, right=10, top=20, bottom=30, log=True)
+    assert (chart.x(1), chart.x(10), chart.x(100)) == (10, 60, 110)
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [(0, '0'), (950, '950'), (999.6, '1k'), (12_800, '12.8k'), (2_838_888, '2.84M'), (8.8e12, '8.8T')],
+)
+def test_large_numbers_are_short(value, text):
+    assert svg.short(value) == text
+
+
+def test_a_bar_has_no_negative_width():
+    chart = svg.Chart(100, 100, (0, 1), (0, 1))
+    chart.bar((10, 20), (30, 25), 'part')
+    chart.bar((10, 20), (5, 25), 'part')
+    page = chart.render('x')
+    assert 'x="10.0" y="20.0" width="20.0" height="5.0"' in page and 'width="0.0"' in page
