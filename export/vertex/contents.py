@@ -242,6 +242,9 @@ def _study(argv: Sequence[str], read_data: bool) -> Content:
     from official_rethink.study import check as study_check  # noqa: PLC0415
 
     _refuse(argv, 'dry_run', 'no --dry_run in a job; run it here, or give --dry_run before the --')
+    for item in argv:
+        if item.startswith('--output_dir=gs://'):  # which the command itself would refuse without saying what to do
+            settings.check_mount('--output_dir', item.partition('=')[2])
     flags = command.parse_args(argv)
     settings.check_mount('--output_dir', flags.output_dir)
     files = [_check_config('--config_file', path) for path in flags.config_file]

@@ -1,5 +1,6 @@
 """Machine types and what can be attached to them, as Vertex AI's custom training takes them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,8 +43,11 @@ _PLAIN = tuple(f'{family}-{cores}' for family, sizes in _SIZES.items() for cores
 TPUS = {'ct5lp-hightpu-1t': '1x1', 'ct5lp-hightpu-4t': '2x2', 'ct5lp-hightpu-8t': '2x4'}
 _OTHER_TPUS = ('cloud-tpu', 'ct5p-', 'ct6e-')
 KNOWN = (*_PLAIN, *_WITH_GPU, *TPUS)
-# Families that are made anew now and then; what is not listed above is left for the API to judge.
-_FAMILIES = tuple('n1- n2- n2d- n4- e2- c2- c2d- c3- c3d- m1- m3- a3- a4- a4x- g4-'.split())
+# New sizes and families come now and then; what has the form of a name is left for the API to judge.
+_FORM = re.compile(
+    r'((n1|n2|n2d|n4|e2|c2|c2d|c3|c3d|c4|m1|m3)-(standard|highmem|highcpu|ultramem|megamem)'
+    r'|(a3|a4|a4x|g4)-(standard|edgegpu|highgpu|megagpu|ultragpu))-\d+g?'
+)
 
 
 def machine_spec(machine: str, accelerator: str = '', count: int | None = None, topology: str = '') -> dict[str, Any]:
@@ -75,8 +79,8 @@ def machine_spec(machine: str, accelerator: str = '', count: int | None = None, 
 def _check_names(machine: str, accelerator: str) -> None:
     if machine.startswith(_OTHER_TPUS):
         raise errors.bad_value('--machine_type', machine, f'of TPUs: {", ".join(TPUS)} (v5e, one host)')
-    listed = machine in KNOWN or (machine.startswith(_FAMILIES) and machine.rpartition('-')[0] not in _SIZES)
-    if not listed:
+    formed = bool(_FORM.fullmatch(machine)) and machine.rpartition('-')[0] not in _SIZES
+    if machine not in KNOWN and not formed:
         raise errors.unknown_name('machine type', machine, KNOWN, '--machine_type')
     if accelerator and accelerator not in api_types.accelerators():
         raise errors.unknown_name('accelerator', accelerator, api_types.accelerators(), '--accelerator_type')

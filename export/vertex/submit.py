@@ -94,9 +94,16 @@ def main(argv: Sequence[str]) -> int:
     return _send(args, job, patience)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what two worker pools share twice, as a reader expects it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def text_of(job: spec.Job) -> str:
     """The YAML that gcloud takes, below a comment with its command."""
-    body = yaml.safe_dump(job.config, sort_keys=False, allow_unicode=True, width=110)
+    body = yaml.dump(job.config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return f'# {job.gcloud(_FILE)}\n{body}'
 
 

@@ -4,11 +4,17 @@ import pytest
 
 from export.vertex import api_types
 
-# Batches that 2, 4 and 8 devices can share.
-DATA = ','.join(
-    f'task.{part}_data.input_path=gs://my-bucket/scenes/{name}*,task.{part}_data.global_batch_size=16'
-    for part, name in (('train', 'train'), ('validation', 'val'), ('test', 'val'))
-)
+
+def data(batch_size: int) -> str:
+    """Settings that read the data from a bucket."""
+    parts = (('train', 'train'), ('validation', 'val'), ('test', 'val'))
+    return ','.join(
+        f'task.{part}_data.input_path=gs://my-bucket/scenes/{name}*,task.{part}_data.global_batch_size={batch_size}'
+        for part, name in parts
+    )
+
+
+DATA = data(16)  # a batch that 2, 4 and 8 devices can share
 WHERE = (
     '--project=my-project',
     '--region=us-central1',
