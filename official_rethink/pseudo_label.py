@@ -36,6 +36,11 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--input', required=True, help='shard pattern, or a folder of images')
     add('--output_dir', required=True, help='folder for shards, manifest.json and gallery.png')
     add('--score_floor', type=float, help='lowest score of a box that is stored (default: 0.05)')
+    add(
+        '--keypoint_threshold',
+        type=float,
+        help="least score of a teacher's key point that is stored as visible (default: 0.05)",
+    )
     add('--scales', help="label maps: sizes to average over, 0.5,1,1.5 times the network's (default: task.inference's)")
     add(
         '--flip',
@@ -123,7 +128,8 @@ def _label(args: argparse.Namespace, params: Any, kind: Any) -> dict[str, Any]:
         **kind.inputs(args),
     }
     best = max(1, round(known['boxes']))
-    place = store.Store(args.output_dir, images.num_images, args.shard_size, known['categories'], best)
+    classes, points = known['categories'], known['keypoints']
+    place = store.Store(args.output_dir, images.num_images, args.shard_size, classes, best, points)
     place.open(inputs)
     if place.complete:
         sys.stderr.write(f"'{args.output_dir}' is complete and made from the same inputs: nothing to do.\n")
@@ -191,7 +197,7 @@ def _build_teacher(kind: Any, strategy: Any, task: Any, files_of: Any) -> tuple[
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
             normalized = kind.params.task.export_config.output_normalized_coordinates
-        saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy, kind.with_masks)
+        saved = teacher.SavedModel(files_of.path, task.output_size, normalized, strategy, kind.further)
         return saved.predict, (teacher.SavedModelTask(task, saved), None), saved.batch_size, None
     with strategy.scope():
         model = task.build_model()

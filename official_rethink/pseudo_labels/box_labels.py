@@ -8,28 +8,44 @@ import tensorflow as tf
 
 from official_rethink.augment import pipeline
 from official_rethink.common import errors
-from official_rethink.data import records
-from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind, pictures, store, truth
+from official_rethink.data import keypoints, records
+from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind, pictures, store, teacher, truth
 
 SCORE_FLOOR = 0.05
+KEYPOINT_THRESHOLD = 0.05
+"""A point's score is its cell's share of the heat map's softmax; of 56 x 56 cells that know nothing each has 0.0003."""
 
 
 class BoxReading(feeding.WholeImages):
     """How a detector is fed and read: resized and padded as in its evaluation.
 
     It gives boxes (pixels of the original images) [B, N, 4], scores [B, N], classes [B, N], num_detections [B], and if
-    the teacher has masks, masks [B, N, S, S], probabilities over the boxes.
+    the teacher has them, masks [B, N, S, S], probabilities over the boxes, and keypoints [B, N, P, 3]: y, x, score.
     """
 
     wanted: tuple[str, ...] = ('boxes', 'scores', 'classes', 'num_detections')
 
     def __init__(
-        self, output_size: tuple[int, int], floor: float, classes: Sequence[int], with_masks: bool = False
+        self,
+        output_size: tuple[int, int],
+        floor: float,
+        classes: Sequence[int],
+        with_masks: bool = False,
+        points: filters.Points | None = None,
     ):
-        """Args: the network's input height and width; lowest score that is stored; ids that are stored; see above."""
+        """Says what is read.
+
+        Args:
+            output_size: the network's input height and width.
+            floor: lowest score that is stored.
+            classes: ids that are stored.
+            with_masks: whether the teacher gives masks.
+            points: of a teacher that gives key points, which of them count.
+        """
         self.output_size = output_size
         self.wanted += ('masks',) if with_masks else ()
-        self._floor, self._classes = floor, classes
+        self.wanted += ('keypoints',) if points is not None else ()
+        self._floor, self._classes, self._points = floor, classes, points
         self.nothing = (f'no box of score {floor} or more', 'or lower --score_floor')
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -46,7 +62,7 @@ class BoxReading(feeding.WholeImages):
 
     def keep(self, found: filters.Detections, record: records.Record) -> filters.Kept:
         """Those of at least the floor."""
-        return filters.keep(found, self._floor, self._classes, record.height, record.width)
+        return filters.keep(found, self._floor, self._classes, record.height, record.width, self._points)
 
 
 class BoxKind(kind.Kind):
@@ -54,7 +70,7 @@ class BoxKind(kind.Kind):
 
     labels = counts.BOXES
     metrics = ('AP', 'AP50')
-    flags = ('score_floor',)
+    flags = ('score_floor', 'keypoint_threshold')
     takes_saved_models = True
     why_not = 'the teacher is a detector'
 
@@ -71,11 +87,31 @@ class BoxKind(kind.Kind):
                 f'{threshold} (task.model.detection_generator.pre_nms_score_threshold); raise the floor, or '
                 'lower the threshold with --params_override.'
             )
+        self._check_keypoint_threshold(args)
+
+    def _check_keypoint_threshold(self, args: argparse.Namespace) -> None:
+        if 'keypoints' not in self.further:
+            if args.keypoint_threshold is not None:
+                raise errors.UserError(
+                    f'--keypoint_threshold is {args.keypoint_threshold}, but the teacher finds no key points '
+                    '(task.model.include_keypoints is false). Leave the flag out.'
+                )
+            return
+        given = args.keypoint_threshold
+        args.keypoint_threshold = KEYPOINT_THRESHOLD if given is None else given
+        if not 0 <= args.keypoint_threshold <= 1:
+            raise errors.bad_value('keypoint_threshold', given, '0 to 1', where='--keypoint_threshold')
+        self._layout()
 
     @property
-    def with_masks(self) -> bool:
-        """Whether the teacher predicts masks."""
-        return bool(getattr(self.params.task.model, 'include_mask', False))
+    def further(self) -> tuple[str, ...]:
+        """What the teacher predicts beside boxes: 'masks', 'keypoints'."""
+        named = {'masks': 'include_mask', 'keypoints': 'include_keypoints'}
+        return tuple(name for name, field in named.items() if getattr(self.params.task.model, field, False))
+
+    def inputs(self, args: argparse.Namespace) -> dict[str, Any]:
+        """The threshold of key points, of a teacher that finds them."""
+        return {'keypoint_threshold': args.keypoint_threshold} if 'keypoints' in self.further else {}
 
     def predict(self, task: Any, model: Any) -> inference.Predict:
         """The task's own."""
@@ -83,7 +119,26 @@ class BoxKind(kind.Kind):
 
     def reading(self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]) -> BoxReading:
         """See `BoxReading`."""
-        return BoxReading(output_size, args.score_floor, classes, self.with_masks)
+        points = None
+        if 'keypoints' in self.further:
+            points = filters.Points(self._layout().categories, args.keypoint_threshold)
+        return BoxReading(output_size, args.score_floor, classes, 'masks' in self.further, points)
+
+    def _layout(self) -> keypoints.Layout:
+        """The key points of the teacher's data.
+
+        Raises:
+            UserError: it has none, or another number than the teacher finds.
+        """
+        layout = keypoints.of_description(teacher.known(self.params))
+        wanted = self.params.task.model.keypoint_head.num_keypoints
+        if layout is None or len(layout.names) != wanted:
+            has = 'none' if layout is None else f'{len(layout.names)}: {", ".join(layout.names)}'
+            raise errors.UserError(
+                f'the teacher finds {wanted} key points an object, but the set that names its classes has {has}; name '
+                'the set it was trained on with --params_override=task.train_data.input_path=...'
+            )
+        return layout
 
     def measure(self, pattern: str, place: store.Store, floor: float) -> dict[str, Any]:
         """See `truth.measure`."""

@@ -29,6 +29,7 @@ class ShardCounts:
         self._best_scores = np.zeros(filters.BINS, np.int64)
         self._score_sum = 0.0
         self._unlisted = self._empty = self._classes = self._masks = self._empty_masks = 0
+        self._points = self._visible = 0
         self._pixels: pixel_counts.PixelCounts | None = None
 
     def add(self, record: records.Record, kept: filters.Kept) -> None:
@@ -53,6 +54,9 @@ class ShardCounts:
         self._empty += kept.empty
         self._masks += sum(annotation.mask_png is not None for annotation in kept.annotations)
         self._empty_masks += kept.empty_masks
+        for points in (annotation.keypoints for annotation in kept.annotations if annotation.keypoints):
+            self._points = len(points)
+            self._visible += sum(visibility > 0 for _, _, visibility in points)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the counts, for `merge`."""
@@ -69,6 +73,8 @@ class ShardCounts:
             'num_empty_boxes': self._empty,
             'num_masks': self._masks,
             'num_empty_masks': self._empty_masks,
+            'keypoints': self._points,
+            'num_visible_keypoints': self._visible,
             **({'pixels': self._pixels.as_json()} if self._pixels else {}),
         }
 
@@ -162,11 +168,14 @@ def _manifest_counts(parts: Sequence[Mapping[str, Any]], fields: Mapping[str, An
         'kept_at': filters.table(counts, best, fields['num_images']),
         'num_unlisted_class': sum(part['num_unlisted_class'] for part in parts),
         'num_empty_boxes': sum(part['num_empty_boxes'] for part in parts),
-        **_mask_counts(parts, labelled),
+        **_further_counts(parts, labelled),
     }
 
 
-def _mask_counts(parts: Sequence[Mapping[str, Any]], labelled: int) -> dict[str, Any]:
-    """Whether every box has a mask, and how many of the masks are empty; nothing of a store without masks."""
+def _further_counts(parts: Sequence[Mapping[str, Any]], labelled: int) -> dict[str, Any]:
+    """Of a store with masks, whether each box has one and how many are empty; of one with key points, how many."""
     masks, empty = (sum(part.get(name, 0) for part in parts) for name in ('num_masks', 'num_empty_masks'))
-    return {'masks': masks == labelled, 'num_empty_masks': empty} if masks else {}
+    found: dict[str, Any] = {'masks': masks == labelled, 'num_empty_masks': empty} if masks else {}
+    points = max(part.get('keypoints', 0) for part in parts)
+    visible = sum(part.get('num_visible_keypoints', 0) for part in parts)
+    return found | ({'keypoints': points, 'num_visible_keypoints': visible} if points else {})

@@ -28,12 +28,26 @@ class Detections:
         scores: float32 [n].
         classes: int [n].
         masks: float32 [n, S, S], probabilities over the boxes; None of a teacher without masks.
+        keypoints: float32 [n, P, 3], y, x in pixels of the original image and score; None of a teacher without them.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
     masks: np.ndarray | None = None
+    keypoints: np.ndarray | None = None
+
+
+class Points(NamedTuple):
+    """Which key points count.
+
+    Attributes:
+        classes: ids of the classes that have any.
+        threshold: a point of at least this score is stored as visible; any other as not labelled.
+    """
+
+    classes: Collection[int]
+    threshold: float
 
 
 class Kept(NamedTuple):
@@ -73,7 +87,14 @@ class Kept(NamedTuple):
         return len(self.scored())
 
 
-def keep(found: Detections, floor: float, classes: Collection[int], height: int, width: int) -> Kept:
+def keep(
+    found: Detections,
+    floor: float,
+    classes: Collection[int],
+    height: int,
+    width: int,
+    points: Points | None = None,
+) -> Kept:
     """Turns detections of at least `floor` into annotations, in the order in which they were found.
 
     Args:
@@ -82,6 +103,7 @@ def keep(found: Detections, floor: float, classes: Collection[int], height: int,
         classes: ids that the data has; ids between them (COCO's 80 classes lie in 90 ids) name nothing.
         height: of the image; boxes are clipped to it.
         width: likewise.
+        points: of a teacher with key points.
     """
     boxes = np.clip(found.boxes.reshape(-1, 4), 0, np.array([height, width, height, width], np.float32))
     high = images.at_least(found.scores, floor)
@@ -94,6 +116,7 @@ def keep(found: Detections, floor: float, classes: Collection[int], height: int,
             box=(float(y1), float(x1), float(y2), float(x2)),
             label=int(found.classes[row]),
             score=float(found.scores[row]),
+            keypoints=_keypoints(found, row, points),
             **_mask(found, row, height, width),
         )
         for row in np.flatnonzero(high & listed & full)
@@ -103,6 +126,15 @@ def keep(found: Detections, floor: float, classes: Collection[int], height: int,
     return Kept(
         annotations, int((high & ~listed).sum()), int((high & listed & ~full).sum()), empty_masks=empty_masks
     )
+
+
+def _keypoints(found: Detections, row: int, points: Points | None) -> list[tuple[float, float, int]] | None:
+    """A detection's key points as human labels have them: x, y, visibility, and zeros of what is not labelled."""
+    if found.keypoints is None or points is None or int(found.classes[row]) not in points.classes:
+        return None
+    seen = images.at_least(found.keypoints[row, :, 2], points.threshold)
+    places = zip(found.keypoints[row].tolist(), seen.tolist(), strict=True)
+    return [(x, y, 2) if visible else (0.0, 0.0, 0) for (y, x, _), visible in places]
 
 
 def _mask(found: Detections, row: int, height: int, width: int) -> dict[str, Any]:

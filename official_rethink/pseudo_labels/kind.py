@@ -9,7 +9,7 @@ from official_rethink.common import errors
 from official_rethink.pseudo_labels import feeding, inference, store
 
 # Flags that only one kind has; None where they are not given.
-SPECIAL_FLAGS = ('score_floor', 'scales', 'flip', 'large_images', 'tile_overlap')
+SPECIAL_FLAGS = ('score_floor', 'keypoint_threshold', 'scales', 'flip', 'large_images', 'tile_overlap')
 
 
 class Kind(abc.ABC):

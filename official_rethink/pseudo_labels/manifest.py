@@ -116,7 +116,7 @@ def check_student(params: Any) -> None:
             f"the pseudo labels '{path}' are {labels}, but the task of this experiment learns {wanted}; label the "
             'images with a teacher of the same task.'
         )
-    _check_masks(path, manifest, task)
+    _check_further(path, manifest, task)
     if wanted == counts.CLASSES:
         selection.select(data)
     check_scores = _check_pixel_scores if wanted == counts.LABEL_MAPS else _check_scores
@@ -126,9 +126,18 @@ def check_student(params: Any) -> None:
             _check_images(path, part, getattr(task, part).input_path)
 
 
-def _check_masks(path: str, manifest: Mapping[str, Any], task: Any) -> None:
-    """Refuses boxes without masks for a student that learns masks; one that does not, leaves masks unread."""
-    if getattr(getattr(task, 'model', None), 'include_mask', False) and not manifest.get('masks'):
+def _check_further(path: str, manifest: Mapping[str, Any], task: Any) -> None:
+    """Refuses boxes without the masks or key points that a student learns; what it does not learn it leaves unread."""
+    model = getattr(task, 'model', None)
+    if getattr(model, 'include_keypoints', False):
+        wanted, found = task.model.keypoint_head.num_keypoints, manifest.get('keypoints', 0)
+        if found != wanted:
+            raise errors.UserError(
+                f"the pseudo labels '{path}' have {found or 'no'} key points an object, but "
+                f'task.model.keypoint_head.num_keypoints is {wanted}; label the images with a teacher that finds as '
+                'many, or set task.model.include_keypoints=false.'
+            )
+    if getattr(model, 'include_mask', False) and not manifest.get('masks'):
         raise errors.UserError(
             f"the pseudo labels '{path}' have no masks, but task.model.include_mask is true; label the images with a "
             'teacher that has masks (a Mask R-CNN with task.model.include_mask=true), or set it to false.'

@@ -32,7 +32,7 @@ def _boxes(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         f'{images:,} images, {boxes:,} boxes of score {manifest["score_floor"]:g} or more{mean}',
         f'{manifest["num_images_without_boxes"]:,} images without a box',
-        *_masks(manifest),
+        *_further(manifest),
         *_left_out(manifest),
         '',
         'threshold   boxes kept  an image  images with boxes',
@@ -43,10 +43,14 @@ def _boxes(manifest: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _masks(manifest: Mapping[str, Any]) -> list[str]:
-    if not manifest.get('masks'):
-        return []
-    return [f'each box with a mask, {manifest["num_empty_masks"]:,} of them without a pixel']
+def _further(manifest: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if manifest.get('masks'):
+        lines.append(f'each box with a mask, {manifest["num_empty_masks"]:,} of them without a pixel')
+    if manifest.get('keypoints'):
+        visible = manifest['num_visible_keypoints']
+        lines.append(f'{manifest["keypoints"]} key points an object, {visible:,} in all visible')
+    return lines
 
 
 def _classes(manifest: Mapping[str, Any]) -> list[str]:

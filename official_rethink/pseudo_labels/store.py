@@ -64,8 +64,9 @@ class Store:
         shard_size: int,
         categories: Sequence[Mapping[str, Any]],
         best: int,
+        keypoints: Mapping[str, Any] | None = None,
     ):
-        """Args: where; input images; images a shard; class list; see `counts.ShardCounts`."""
+        """Args: where; input images; images a shard; class list; see `counts.ShardCounts`; see `data/keypoints.py`."""
         if shard_size < 1 or -(-num_images // shard_size) > _MAX_SHARDS:
             least = -(-num_images // _MAX_SHARDS)
             raise errors.bad_value('shard_size', shard_size, f'a whole number from {least}', '--shard_size')
@@ -74,6 +75,7 @@ class Store:
         self.num_shards = -(-num_images // shard_size)
         self._categories = categories
         self._best = best
+        self._keypoints = keypoints
 
     def shard_name(self, shard: int) -> str:
         """File name of a shard."""
@@ -208,6 +210,8 @@ class Store:
         kinds = problems.ProblemList('skip')
         kinds.add(*found.problems, *skipped)
         fields, counted = counts.merge(parts, self._categories)
+        if 'keypoints' in counted and self._keypoints:
+            fields['keypoints'] = dict(self._keypoints)
         description = {
             'format_version': shards.FORMAT_VERSION,
             'split': SPLIT,

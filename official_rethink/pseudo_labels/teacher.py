@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +14,8 @@ from official_rethink.modeling import restore
 
 _SAVED_MODEL = 'saved_model.pb'
 _OUTPUTS = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_detections')
-_MASKS = 'detection_masks'
+_FURTHER = {'masks': 'detection_masks', 'keypoints': 'detection_keypoints'}
+_FIELDS = {'masks': 'include_mask', 'keypoints': 'include_keypoints'}
 _DEFAULT = 'serving_default'
 
 
@@ -68,7 +70,7 @@ def _hashes(folder: str, paths: list[str]) -> dict[str, str]:
 
 
 def known(params: Any) -> dict[str, Any]:
-    """Class list of the teacher's data, and how many boxes an image of it has.
+    """Class list of the teacher's data, how many boxes an image of it has, and its key points, None if it has none.
 
     Args:
         params: the experiment's config.
@@ -85,7 +87,7 @@ def known(params: Any) -> dict[str, Any]:
             tried.append(f'task.{part}: {error}')
             continue
         rate = description['num_instances'] / description['num_images']
-        return {'categories': description['categories'], 'boxes': rate}
+        return {'categories': description['categories'], 'boxes': rate, 'keypoints': description.get('keypoints')}
     raise errors.UserError(
         "the names of the teacher's classes are not known, for the data it was trained on is not there. Name "
         'the shards with --params_override=task.train_data.input_path=... (' + ' '.join(tried) + ')'
@@ -119,7 +121,7 @@ class SavedModel:
         output_size: tuple[int, int],
         normalized: bool,
         strategy: tf.distribute.Strategy,
-        with_masks: bool = False,
+        further: Sequence[str] = (),
     ):
         """Loads it.
 
@@ -128,12 +130,12 @@ class SavedModel:
             output_size: the network's input height and width by the config.
             normalized: its boxes are shares of the image (export_config.output_normalized_coordinates).
             strategy: that it is run by.
-            with_masks: whether masks are wanted of it.
+            further: what is wanted of it beside boxes: 'masks', 'keypoints'.
 
         Raises:
             UserError: it cannot be loaded, has no such signature, or is of another size.
         """
-        self._outputs = (*_OUTPUTS, *((_MASKS,) if with_masks else ()))
+        self._further = tuple(further)
         self._path = path
         self._size = output_size
         self._normalized = normalized
@@ -165,12 +167,14 @@ class SavedModel:
         )
 
     def _check_outputs(self, strategy: tf.distribute.Strategy) -> None:
-        missing = sorted(set(self._outputs) - set(self._signature.structured_outputs))
-        if missing == [_MASKS]:
-            raise errors.UserError(
-                f"the SavedModel '{self._path}' gives no {_MASKS}, but task.model.include_mask is true; export a "
-                'network with masks, or set it to false.'
-            )
+        given = self._signature.structured_outputs
+        for name in self._further:
+            if _FURTHER[name] not in given:
+                raise errors.UserError(
+                    f"the SavedModel '{self._path}' gives no {_FURTHER[name]}, but task.model.{_FIELDS[name]} is true; "
+                    'export a network that has them, or set it to false.'
+                )
+        missing = sorted(set(_OUTPUTS) - set(given))
         if missing:
             raise errors.UserError(
                 f"the SavedModel '{self._path}' does not give {', '.join(missing)}; it was exported without "
@@ -202,9 +206,14 @@ class SavedModel:
             boxes *= tf.constant([*self._size, *self._size], tf.float32)
         scale = tf.tile(image_info[:, tf.newaxis, 2, :], [1, 1, 2])
         limit = tf.tile(image_info[:, tf.newaxis, 0, :], [1, 1, 2])
-        masks = {'masks': tf.cast(found[_MASKS], tf.float32)} if _MASKS in self._outputs else {}
+        further = {name: tf.cast(found[_FURTHER[name]], tf.float32) for name in self._further}
+        if 'keypoints' in further:
+            places, scores = tf.split(further['keypoints'], [2, 1], axis=-1)
+            places *= tf.constant(self._size if self._normalized else (1, 1), tf.float32)
+            places /= image_info[:, tf.newaxis, tf.newaxis, 2, :]
+            further['keypoints'] = tf.concat([places, scores], axis=-1)
         return {
-            **masks,
+            **further,
             'boxes': tf.clip_by_value(boxes / scale, 0.0, limit),
             'scores': tf.cast(found['detection_scores'], tf.float32),
             'classes': tf.cast(found['detection_classes'], tf.int32),

@@ -87,7 +87,7 @@ def test_is_a_teacher_with_masks(made: pathlib.Path, tmp_path: pathlib.Path) -> 
     """As pseudo_label uses it, fed with images already resized; one that gives no masks is refused."""
     task, model = _MODELS[0]
     strategy, folder = tf.distribute.get_strategy(), str(made / 'export' / 'saved_model')
-    loaded = teacher.SavedModel(folder, task.output_size, False, strategy, with_masks=True)
+    loaded = teacher.SavedModel(folder, task.output_size, False, strategy, further=('masks',))
     for images, labels in task.build_inputs(task.task_config.validation_data).take(1):
         expected = task.predict(images, labels['image_info'], model)
         ours = loaded.predict(images, labels['image_info'])
@@ -98,7 +98,7 @@ def test_is_a_teacher_with_masks(made: pathlib.Path, tmp_path: pathlib.Path) -> 
     assert 'masks' not in without.predict(images, labels['image_info'])
     _without_masks(tf.saved_model.load(folder), tmp_path / 'bare')
     with pytest.raises(errors.UserError, match='gives no detection_masks, but task.model.include_mask is true'):
-        teacher.SavedModel(str(tmp_path / 'bare'), (32, 32), False, strategy, with_masks=True)
+        teacher.SavedModel(str(tmp_path / 'bare'), (32, 32), False, strategy, further=('masks',))
 
 
 def _without_masks(saved: Any, folder: pathlib.Path) -> None:
