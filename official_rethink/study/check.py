@@ -5,7 +5,7 @@ import tempfile
 from typing import Any
 
 from official_rethink.common import errors
-from official_rethink.configs import layers, parse, study_kinds, study_validation
+from official_rethink.configs import layers, normalization, parse, study_kinds, study_validation
 from official_rethink.configs import study as study_config
 from official_rethink.study import outputs, overrides, plan, settings, steps
 
@@ -27,7 +27,7 @@ def make_plan(config: study_config.StudyConfig) -> plan.Plan:
     if not config.data.labelled:
         _check_counts(config, config.data.scenes.num_labelled)
     made = plan.build(config, num_classes, num_unlabelled, batches, other)
-    _check_trainings(config, made)
+    _check_starts(config, made, _check_trainings(config, made))
     return made
 
 
@@ -73,8 +73,13 @@ def _check_checkpoints(config: study_config.StudyConfig) -> None:
             raise errors.bad_value(key, start, "'random' or the path of a checkpoint, without .index")
 
 
-def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
-    """Resolves and validates the config of every training, as the training itself will."""
+def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> dict[str, Any]:
+    """Resolves and validates the config of every training, as the training itself will.
+
+    Returns:
+        The configs by step; of trainings that differ in nothing but their seed one alone is there.
+    """
+    resolved: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'study.yaml')
         seen: list[Any] = []
@@ -87,25 +92,26 @@ def _check_trainings(config: study_config.StudyConfig, made: plan.Plan) -> None:
             seen.append(signature)
             with open(path, 'w', encoding='utf-8') as handle:
                 handle.write(outputs.to_yaml(step.filled_config('study') or {}))
-            _check_training(config, made, step, path)
+            resolved[step.name] = _check_training(config, made, step, path)
+    return resolved
 
 
-def _check_training(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, path: str) -> None:
+def _check_training(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, path: str) -> Any:
     """Checks one training, whose part that the study sets stands in `path`, with all that a search may find for it."""
     found = next((search for search in made.searches if search.step in step.needs), None)
     if found is None:
-        _check_resolved(config, made, step, [path], _override_words(config, made, step))
-        return
+        return _check_resolved(config, made, step, [path], _override_words(config, made, step))
     chosen = os.path.join(os.path.dirname(path), 'found.yaml')
     for _, values in found.trials:
         with open(chosen, 'w', encoding='utf-8') as handle:
             handle.write(outputs.to_yaml(settings.nested(values)))
-        _check_resolved(config, made, step, [chosen, path], _override_words(config, made, step))
+        params = _check_resolved(config, made, step, [chosen, path], _override_words(config, made, step))
+    return params
 
 
 def _check_resolved(
     config: study_config.StudyConfig, made: plan.Plan, step: steps.Step, paths: list[str], places: str
-) -> None:
+) -> Any:
     """Resolves one config; `paths` are laid over the role's files, and `places` says where its override stands."""
     experiment, override = config.role(step.role).experiment, ','.join(step.given('params_override'))
     try:
@@ -119,6 +125,40 @@ def _check_resolved(
     if params.trainer.train_steps != step.total:
         key, found = f'trainer.train_steps of the {step.kind}', params.trainer.train_steps
         raise errors.bad_value(key, found, f'{step.total}, the budget')
+    return params
+
+
+def _check_starts(config: study_config.StudyConfig, made: plan.Plan, resolved: dict[str, Any]) -> None:
+    """Refuses a pre-training whose backbone is not the one an arm takes over: seen here, it costs no training."""
+    for run in made.runs:
+        before, own = (resolved.get(run.stages.get(kind, '')) for kind in ('pretraining', _first(run)))
+        if before is None or own is None or 'backbone' not in config.pretraining_of(run.arm.pretraining).modules:
+            continue
+        for (name, left), right in zip(_backbone(before).items(), _backbone(own).values(), strict=True):
+            if left != right:
+                raise errors.UserError(
+                    f"{name} is {left!r} in pretraining '{run.arm.pretraining}' and {right!r} in arm '{run.arm.name}', "
+                    'which takes its backbone over; set both alike, in config_files or params_override.'
+                )
+
+
+def _first(run: plan.ArmRun) -> str:
+    return 'teacher' if run.arm.self_training else 'supervised'
+
+
+def _backbone(params: Any) -> dict[str, Any]:
+    """What decides which weights a backbone has; '' where it is not a choice."""
+    model = params.task.model
+    chosen = model.backbone.get()
+    kind = getattr(getattr(model, 'norm_activation', None), 'normalization', normalization.BATCH)
+    return {
+        'task.model.backbone.type': model.backbone.type,
+        'task.model.norm_activation.normalization': normalization.BATCH if kind == normalization.FROZEN else kind,
+        **{
+            f'task.model.backbone.{model.backbone.type}.{name}': getattr(chosen, name, '')
+            for name in ('model_id', 'depth_multiplier')
+        },
+    }
 
 
 def _override_words(config: study_config.StudyConfig, made: plan.Plan, step: steps.Step) -> str:

@@ -59,6 +59,7 @@ class RunLog:
         headline: str = 'AP',
         further_images: int = 0,
         further_pixels: int = 0,
+        loss_limit: float = math.inf,
     ):
         """Starts a record.
 
@@ -71,6 +72,7 @@ class RunLog:
             headline: the metric that an evaluation shows on the screen, in per cent.
             further_images: examples of another size a step reads besides.
             further_pixels: pixels of these, a step.
+            loss_limit: a loss over this has diverged as one that is not finite has.
         """
         self._model_dir = model_dir
         self._total_steps = total_steps
@@ -78,6 +80,7 @@ class RunLog:
         self._pixels_per_image = pixels_per_image
         self._headline = headline
         self._further_images, self._further_pixels = further_images, further_pixels
+        self._loss_limit = loss_limit
         self._name = name or os.path.basename(model_dir.rstrip('/'))
         self._live = sys.stderr.isatty()
         self.entries: list[dict[str, Any]] = []
@@ -111,13 +114,13 @@ class RunLog:
         """Logs a window.
 
         Raises:
-            UserError: its loss is not a finite number.
+            UserError: its loss is not a finite number, or over the limit.
         """
         seconds = time.monotonic() - self._window_start
         entry = self._append('train', step, {**logs, 'seconds': seconds})
         self.start_window()
         loss = entry['metrics'].get('training_loss', 0.0)
-        if not math.isfinite(loss):
+        if not math.isfinite(loss) or loss > self._loss_limit:
             first = max((e['step'] for e in self.entries[:-1] if e['kind'] == 'train'), default=0)
             found = f'the training loss is {loss} between steps {first} and {step}'
             files.write_json(os.path.join(self._model_dir, DIVERGED), {'step': step, 'message': f'{found}.'})

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -281,6 +282,7 @@ def _run_until(
         headline=headline,
         further_images=further,
         further_pixels=further * size,
+        loss_limit=math.inf if trainer.recovery_max_trials else trainer.loss_upper_bound,
     )
     last = trainer.train_steps
     if until < last:

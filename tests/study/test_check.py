@@ -118,3 +118,29 @@ def test_length_by_hand():
         'train_epochs': 101.0,
         'train_examples': 8,
     }
+
+
+_STARTS = """
+data: {scenes: {num_labelled: 20}}
+pretraining: [{name: classes, kind: classification, experiment: imagenet_resnet, steps: 60}]
+baseline: random
+arms: [{name: random}, {name: pretrained, pretraining: classes}]
+"""
+_RESNET = 'task.model.backbone={type: resnet, resnet: '
+
+
+@pytest.mark.parametrize(
+    ('override', 'words'),
+    [
+        ('', ["backbone.type is 'resnet' in pretraining 'classes'", "'efficientnet' in arm 'pretrained'"]),
+        (f'{_RESNET}{{model_id: 34}}}}', ["resnet.model_id is 50 in pretraining 'classes' and 34 in arm 'pretrained'"]),
+        (
+            f'{_RESNET}{{model_id: 50}}}},task.model.norm_activation.normalization=group',
+            ["normalization is 'batch' in pretraining 'classes' and 'group'", 'set both alike'],
+        ),
+    ],
+)
+def test_a_backbone_that_an_arm_cannot_take_over_is_refused_before_it_is_trained(tmp_path, override, words):
+    with pytest.raises(errors.UserError) as caught:
+        check.make_plan(fake.load(tmp_path, f"supervised.params_override='{override}'" if override else '', _STARTS))
+    assert all(word in str(caught.value) for word in words), str(caught.value)

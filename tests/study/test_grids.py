@@ -19,7 +19,7 @@ supervised:
   experiment: retinanet_efficientnet_coco
   params_override: trainer.schedule.base_learning_rate=0.5,task.train_data.global_batch_size=8
 pretraining:
-- {name: classes, kind: classification, experiment: imagenet_resnet, steps: 60}
+- {name: classes, kind: classification, experiment: imagenet_efficientnet, steps: 60}
 baseline: pretrained
 arms:
 - {name: pretrained, pretraining: classes, label_count: 5}

@@ -130,6 +130,15 @@ def test_nan_loss_stops_with_the_reason(tmp_path):
     log.train(5, {'training_loss': 1.0, 'instances': 3.0})
     with pytest.raises(errors.UserError, match='nan between steps 5 and 10'):
         log.train(10, {'training_loss': float('nan'), 'instances': 3.0})
+    # For a search over settings, of which one has to fail.
+    left = tmp_path / 'diverged.json'
+    assert json.loads(left.read_text()) == {'step': 10, 'message': 'the training loss is nan between steps 5 and 10.'}
+    log.resume(5)
+    assert not left.exists()
+    log = run_log.RunLog(str(tmp_path), total_steps=10, images_per_step=2, pixels_per_image=4, loss_limit=1e6)
+    log.train(10, {'training_loss': 1e6, 'instances': 3.0})
+    with pytest.raises(errors.UserError, match='the training loss is 2000000.0'):
+        log.train(20, {'training_loss': 2e6, 'instances': 3.0})
 
 
 def test_cost_by_hand(tmp_path):
