@@ -1,6 +1,7 @@
 """Entry point: prints what an experiment resolves to, and what its model costs."""
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,8 @@ _UNITS = {
     'abort_after_empty_steps': 'steps',
     'stepwise_boundaries': 'shares of the length',
     'base_drops_before_end': 'steps',
+    'base_steps_before_end': 'steps',
+    'first_step': '',
     'evaluations': 'a run',
     'input_size': 'pixels, pixels, channels',
     'anchor_size': 'strides of its level',
@@ -106,7 +109,7 @@ def unit(key: str) -> str:
 
 def _report(experiment: str, loaded: Any, base: Any) -> dict[str, Any]:
     """What differs from the experiment as its factory makes it, and the resolved schedule."""
-    from official_rethink.configs import checks, parse, schedule  # noqa: PLC0415
+    from official_rethink.configs import checks, parse, schedule, schedule_table  # noqa: PLC0415
 
     values, defaults = ({key: value for key, value, _ in checks.walk(item.params)} for item in (loaded, base))
     differs = {
@@ -125,6 +128,7 @@ def _report(experiment: str, loaded: Any, base: Any) -> dict[str, Any]:
         'differs_from_defaults': differs,
         'schedule': _schedule(loaded.params),
         'remarks': schedule.remarks(loaded.params),
+        'schedules': [dataclasses.asdict(row) for row in schedule_table.rows(loaded.params)],
     }
 
 
@@ -143,6 +147,8 @@ def _schedule(params: Any) -> dict[str, Any]:
     }
     if hasattr(params.task, 'pseudo_data'):
         schedule['pseudo_batch_size'] = params.task.pseudo_data.global_batch_size
+    if hasattr(params.task, 'cascade'):
+        schedule['cascade_from_step'] = params.task.cascade.first_step
     if hasattr(params.task, 'classification_data'):
         schedule['classified_batch_size'] = params.task.classification_data.global_batch_size
     return schedule
@@ -184,7 +190,7 @@ def _parameters_of_release(task: Any, parameters: int) -> dict[str, int]:
 
 
 def _settings_text(report: dict[str, Any]) -> str:
-    from official_rethink.configs import parse  # noqa: PLC0415
+    from official_rethink.configs import parse, schedule_table  # noqa: PLC0415
 
     lines = [f'{report["experiment"]}: {report["description"]}', '']
     rows = [
@@ -196,7 +202,9 @@ def _settings_text(report: dict[str, Any]) -> str:
     lines.append('Differs from the defaults' if rows else 'Nothing differs from the defaults')
     lines += _table(rows)
     remarks = [f'  note: {remark}' for remark in report['remarks']]
-    return '\n'.join([*lines, '', 'Schedule', *_schedule_lines(report['schedule']), *remarks, ''])
+    table = schedule_table.lines([schedule_table.Row(**row) for row in report.get('schedules', ())])
+    table = ['', *table] if table else []
+    return '\n'.join([*lines, '', 'Schedule', *_schedule_lines(report['schedule']), *remarks, *table, ''])
 
 
 def _shown(value: Any, unit_name: str = '') -> str:
@@ -239,6 +247,8 @@ def _schedule_lines(schedule: dict[str, Any]) -> list[str]:
         warmup = schedule['warmup'][kind]
         start = f' from {warmup["warmup_learning_rate"]:.4g}' if 'warmup_learning_rate' in warmup else ''
         lines.append(f'  {kind} warm-up{start} over the first {warmup["warmup_steps"]:,} steps')
+    if schedule.get('cascade_from_step'):
+        lines.append(f'  the cascade\'s further stages train from step {schedule["cascade_from_step"]:,}')
     return lines
 
 

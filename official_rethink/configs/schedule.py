@@ -99,7 +99,7 @@ def resolve(params: Any) -> None:
     trainer.checkpoint_interval = trainer.checkpoint_interval or interval
     if trainer.optimizer_config.learning_rate.type is None:
         trainer.optimizer_config.learning_rate.override(_learning_rate_config(schedule, batch_size, steps))
-        warmup = _warmup(schedule, batch_size, steps)
+        warmup = warmup_steps(schedule, batch_size, steps)
         if warmup and trainer.optimizer_config.warmup.type is None:
             trainer.optimizer_config.warmup.override(
                 {
@@ -136,7 +136,7 @@ def _asked_warmup(schedule: types.Schedule, batch_size: int) -> int:
     return round(schedule.base_warmup_steps * schedule.base_batch_size / batch_size)
 
 
-def _warmup(schedule: types.Schedule, batch_size: int, steps: int) -> int:
+def warmup_steps(schedule: types.Schedule, batch_size: int, steps: int) -> int:
     """Steps of warm-up; a tenth of a run that would be over before it.
 
     Model Garden's warm-up rises to the rate that its end would have, which a cosine has taken to nothing there: such
