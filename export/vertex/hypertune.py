@@ -3,13 +3,14 @@
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
 from official_rethink.common import errors
 
 FILE_VARIABLE, TRIAL_VARIABLE = 'CLOUD_ML_HP_METRIC_FILE', 'CLOUD_ML_TRIAL_ID'
-DEFAULT_FILE = '/tmp/hypertune/output.metrics'
+DEFAULT_FILE = os.path.join(tempfile.gettempdir(), 'hypertune', 'output.metrics')
 # As many as the service's own reporter keeps.
 _KEPT = 100
 
