@@ -19,7 +19,7 @@ _WHOLE = [command for command in _COMMANDS if command.whole]
 _ENTRY_POINTS = {'official_rethink.study': 'official_rethink.study.__main__'}
 _NOT_OURS = ('pytest', 'venv', 'pip')
 # Files that pages name without their folder, and that commands of theirs make.
-_MADE = ('params.yaml', 'study.yaml', 'my.yaml')
+_MADE = ('params.yaml', 'study.yaml', 'best.yaml', 'my.yaml')
 
 
 class Parsed(Exception):  # noqa: N818 (it says that all went well)
