@@ -270,6 +270,7 @@ def group_name(group: list[dict[str, Any]], field: str, groups: list[list[dict[s
             'label_fraction': f'{100 * arm["label_fraction"]:g} % of labels',
             'joint': 'joint' if value else 'detection alone',
             'rounds': f'{value} rounds',
+            'grid': f'values found by {value}',
             LENGTH: f'{samples.steps(arm):,} steps',
             'params_override': ', '.join(f'{key}={one}' for key, one in (arm.get('params_override') or {}).items()),
         }

@@ -5,7 +5,7 @@ from typing import Any
 
 from official_rethink.common import progress
 from official_rethink.configs import study_kinds
-from official_rethink.study import outputs, report_plots, statistics
+from official_rethink.study import outputs, report_plots, samples, statistics
 from official_rethink.study.words import count, points
 
 _HEADS = {'mIoU_resized': 'mIoU resized', 'pixel_accuracy': 'pixels right', 'mean_accuracy': 'class mean'}
@@ -17,7 +17,15 @@ def _extra(head: str) -> str:
     return ' class="extra"' if head in _EXTRAS else ''
 
 
-def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
+def _own_traits(arm: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    """What only some arms of a study have: a length, settings, values of a search."""
+    lengths = {samples.steps(other) for other in results['arms'] if not other['self_training']}
+    found = [f'{samples.steps(arm):,} steps'] if len(lengths) > 1 else []
+    found += [f'{key}={value}' for key, value in (arm.get('params_override') or {}).items()]
+    return found + ([f'values found by {arm["grid"]}'] if arm.get('grid') else [])
+
+
+def _arm_name(arm: dict[str, Any], palette: dict[str, str], results: dict[str, Any]) -> str:
     traits = [arm['network']] if arm.get('network') else []
     traits += [
         'random start' if arm['initialization'] == 'random' else f'from {arm["initialization"]}',
@@ -26,6 +34,7 @@ def _arm_name(arm: dict[str, Any], palette: dict[str, str]) -> str:
     ]
     if arm.get('joint'):
         traits.append('joint with classification')
+    traits += _own_traits(arm, results)
     if arm['self_training']:
         rounds = f', {arm["rounds"]} rounds' if arm.get('rounds', 1) > 1 else ''
         traits.append(f'self-training, scores over {arm["score_threshold"]:g}{rounds}')
@@ -45,7 +54,7 @@ def results_table(results: dict[str, Any]) -> str:
     for arm in results['arms']:
         spread = f'<small>± {points(arm["std"])}</small>' if arm['std'] is not None else ''
         best = ' class="best"' if arm['mean'] == top else ''
-        cells = [f'<th scope="row">{_arm_name(arm, palette)}</th>']
+        cells = [f'<th scope="row">{_arm_name(arm, palette, results)}</th>']
         cells += [f'<td{best}>{points(arm["mean"])}{spread}</td>', f'<td>{_difference(arm)}</td>']
         cells += [f'<td class="extra">{points(_means(arm, name) or 0.0)}</td>' for name in extras]
         rows.append(f'<tr>{"".join(cells)}</tr>')

@@ -55,6 +55,14 @@ def test_the_page_speaks_of_no_self_training(page):
     assert 'Arms train for different numbers of steps: random_1x, pretrained_1x for 500;' in words
 
 
+def test_what_an_arm_has_of_its_own_stands_under_its_name():
+    own = {'params_override': {'task.x': 2}, 'grid': 'rates'}
+    arms = [fabricated_starts.arm('a', 500), fabricated_starts.arm('b', 1000, share=0.1, **own)]
+    text = words_of(report.render(fabricated_starts.results(arms, 'a'), Material({})))
+    assert 'a random start, S1, 100 % of labels, 500 steps ' in text
+    assert 'b random start, S1, 10 % of labels, 1,000 steps, task.x=2, values found by rates ' in text
+
+
 def test_what_was_seen_is_put_in_numbers(results, page):
     """pretrained_1x: 25,600 images before and 500 steps of 8 images: 29.6k; random_4x 16k, 0.54 times that."""
     rows = re.findall(r'<tr>(.*?)</tr>', page)
