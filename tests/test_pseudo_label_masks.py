@@ -51,9 +51,9 @@ def test_the_store_holds_the_teachers_masks(made: pathlib.Path) -> None:
         assert mask.shape == (32, 48) and (mask != expected).mean() < 0.01
 
 
-def _student(made: pathlib.Path, out: pathlib.Path, *override: str) -> list[str]:
+def _student(labels: pathlib.Path, made: pathlib.Path, out: pathlib.Path, *override: str) -> list[str]:
     values = (
-        f'task.pseudo_data.input_path={made}/labels/pseudo*,task.pseudo_data.score_threshold=0.1',
+        f'task.pseudo_data.input_path={labels}/pseudo*,task.pseudo_data.score_threshold=0.1',
         'task.pseudo_data.global_batch_size=2,task.pseudo_data.mask_crop_size=14,trainer.schedule.base_batch_size=2',
         'trainer.schedule.base_train_steps=2,trainer.schedule.base_warmup_steps=1',
         'trainer.schedule.base_drops_before_end=[1]',
@@ -75,9 +75,8 @@ def test_a_student_of_masks_refuses_labels_without(made: pathlib.Path, tmp_path:
     told = json.loads((tmp_path / 'manifest.json').read_text())
     del told['masks']
     (tmp_path / 'manifest.json').write_text(json.dumps(told))
-    override = f'task.pseudo_data.input_path={tmp_path}/pseudo*'
     with pytest.raises(errors.UserError, match='have no masks, but task.model.include_mask is true'):
-        train.main(_student(made, tmp_path / 'run', override))
+        train.main(_student(tmp_path, made, tmp_path / 'run'))
     assert not (tmp_path / 'run').exists()
 
 
@@ -85,9 +84,9 @@ def test_a_student_of_masks_refuses_labels_without(made: pathlib.Path, tmp_path:
 def test_a_student_learns_from_them(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Two true steps on both kinds of masks, from the teacher's weights, and the measure of a Mask R-CNN."""
     start = f'task.init_checkpoint={made}/ckpt-30'
-    assert train.main(_student(made, tmp_path / 'run', start)) == 0
+    assert train.main(_student(made / 'labels', made, tmp_path / 'run', start)) == 0
     lines = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
-    trained = [line for line in lines if 'pseudo/mask_loss' in line][-1]
+    trained = [line['metrics'] for line in lines if line['kind'] == 'train'][-1]
     assert trained['pseudo/mask_loss'] > 0 and trained['human/mask_loss'] > 0 and trained['pseudo/boxes_per_image'] > 0
     measured = json.loads((tmp_path / 'run' / 'test.json').read_text())['metrics']
     assert {'AP', 'mask_AP', 'mask_AP50'} <= set(measured)
