@@ -7,7 +7,7 @@ import json
 import pytest
 
 from official_rethink.common import errors
-from official_rethink.study import records, runner
+from official_rethink.study import records, report, runner
 from tests.study import fake
 
 _SEED_KEYS = {'seed', 'value', 'metrics', 'steps', 'images', 'instances', 'pixels', 'seconds'}
@@ -98,3 +98,63 @@ def test_loading_what_is_no_result_is_refused(tmp_path):
     (tmp_path / 'x.json').write_text('{"arms": []}')
     with pytest.raises(errors.UserError, match='not the result of a study'):
         records.load(str(tmp_path / 'x.json'))
+
+
+_STARTS = """
+name: starts
+seeds: [0, 1]
+budget: {supervised_steps: 40, validation_interval: 20}
+data: {scenes: {num_labelled: 20, num_validation: 10, num_test: 10, num_classification: 10,
+                num_classification_validation: 5}}
+pretraining: [{name: classes, kind: classification, experiment: imagenet_resnet, steps: 100}]
+baseline: pre
+arms:
+- {name: pre, pretraining: classes}
+- {name: pre_long, pretraining: classes, steps: 80}
+- {name: random}
+- {name: random_long, steps: 80}
+- {name: few, label_count: 5}
+"""
+
+
+@pytest.fixture(scope='module')
+def starts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('starts')
+    config = fake.load(folder, text=_STARTS)
+    plan = fake.make_plan(config)
+    runner.Runner(plan, str(folder / 'out'), [fake.Commands()]).run()
+    return records.collect(config, plan, str(folder / 'out')), plan, str(folder / 'out')
+
+
+def test_curves_and_meetings_stand_in_the_record(starts):
+    """The fake's curves go straight from nought to the value: the lower one never meets the other."""
+    made, _, _ = starts
+    assert json.loads(json.dumps(made)) == made
+    value = made['arms'][0]['seeds'][0]['value']
+    stage = made['arms'][0]['seeds'][0]['stages'][-1]
+    assert stage['curves'] == {'AP': [[20, pytest.approx(value / 2)], [40, pytest.approx(value)]]}
+    assert stage['drops'] == []
+    assert [{item['behind'], item['ahead']} for item in made['meetings']] == [
+        {'pre', 'random'},
+        {'pre_long', 'random_long'},
+    ]
+    means = {arm['name']: arm['mean'] for arm in made['arms']}
+    for item in made['meetings']:
+        assert means[item['behind']] < means[item['ahead']] and item['step'] is None
+        assert item['gap'] == pytest.approx(means[item['behind']] - means[item['ahead']])
+
+
+def test_a_pretraining_is_in_the_totals(starts):
+    """100 steps of 8 images before, in the fake's account, and 40 or 80 of the arm's own."""
+    rows = list(csv.DictReader(io.StringIO(records.to_csv(starts[0]))))
+    totals = {row['arm']: (row['images'], row['total_images']) for row in rows}
+    assert totals['pre'] == ('320', '1120') and totals['pre_long'] == ('640', '1440')
+    assert totals['random_long'] == ('640', '640')
+    assert [row['label_count'] for row in rows if row['arm'] == 'few'] == ['5', '5']
+
+
+def test_the_report_of_starts_is_built_from_the_folder(starts):
+    page = report.build(*starts)
+    for section in ('starts', 'length', 'samples', 'findings'):
+        assert f'<section id="{section}"' in page
+    assert 'id="curves"' in page  # few has no pre-trained counterpart, so its curve is drawn there
