@@ -87,15 +87,15 @@ FINDINGS: tuple[_Row, ...] = (
     ),
     (
         'a tenth of the labels',
-        'With a third and with a tenth of the labels a random start still catches up (He et al., 35,000 images: 36.3 '
-        f'and 36.3; 10,000: 25.9 against 26.0; {_LEVEL}).',
+        "With a third and with a tenth of COCO's labels a random start still catches up (He et al., 35,000 images: "
+        f'36.3 and 36.3; 10,000: 25.9 against 26.0; {_LEVEL}). A tenth of a smaller set is fewer images than that.',
         _plain(evidence_starts.less_data),
         _lacks_share(f'{100 * ENOUGH:g} % to less than all'),
     ),
     (
         'a hundredth of the labels',
-        'With a few hundredths of the labels it does not, and pre-training is far ahead (He et al., 3,500 images: 16.0 '
-        'against 9.3; 1,000: 9.9 against 3.5).',
+        "With a few hundredths of COCO's labels it does not, and pre-training is far ahead (He et al., 3,500 images: "
+        '16.0 against 9.3; 1,000: 9.9 against 3.5).',
         _plain(evidence_starts.few_labels),
         _lacks_share(f'{100 * FEW:g} % or less'),
     ),

@@ -104,8 +104,9 @@ footer { margin-top: 4rem; padding-top: 1.2rem; padding-bottom: 3rem; border-top
   .triple { gap: .3rem; } .panels { grid-template-columns: 1fr; }
   table { font-size: .8125rem; } th, td { padding: .45rem .35rem; } .extra { display: none; }
   tbody th { white-space: normal; }
-  #cost table { font-size: .75rem; } #cost tbody th { white-space: nowrap; }
-  #cost th, #cost td { padding: .4rem .25rem; } #cost th:first-child { padding-left: 0; }
+  #cost table, #samples table { font-size: .75rem; } #cost tbody th { white-space: nowrap; }
+  #cost th, #cost td, #samples th, #samples td { padding: .4rem .25rem; }
+  #cost th:first-child, #samples th:first-child { padding-left: 0; }
   .key { margin-right: .3rem; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
 }
