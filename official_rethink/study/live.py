@@ -102,6 +102,8 @@ class Screen:
         for kind, name in run.stages.items():
             if name in self._running:
                 return self._running_cell(kind, self._running[name])
+        if run.search is not None and not self._running.keys().isdisjoint(run.search.steps):
+            return f'grid {run.search.grid}: running'
         reached = [kind for kind, name in run.stages.items() if name in self._finished]
         return f'{reached[-1]} done' if reached else 'waiting'
 

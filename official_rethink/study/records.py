@@ -54,7 +54,7 @@ def collect(config: study_config.StudyConfig, plan: Plan, out: str) -> dict[str,
         'arms': arms,
         'grids': records_grids.collect(config, plan, out),
         'findings': findings.as_records(findings.find(arms, plan.kind)),
-        'meetings': curves.meetings(evidence_starts.pairs(arms), plan.kind.metric),
+        'meetings': curves.meetings(evidence_starts.pairs(arms), plan.kind.metric, *outputs.CURVES),
         'config': config.as_dict(),
         'config_hash': files.hash_of(config.as_dict()),
         'environment': environment(),
@@ -202,7 +202,9 @@ def to_csv(results: dict[str, Any]) -> str:
     """
     kind = study_kinds.by_metric(results['metric'])
     own = [name for name in _CSV_OWN if any(arm.get(name) for arm in results['arms'])]
-    numbers = dict.fromkeys((kind.metric, *kind.extras, *measures.measured(results)))
+    known = {name for arm in results['arms'] for seed in arm['seeds'] for name in seed['metrics']}
+    extras = [name for name in kind.extras if name in known]
+    numbers = dict.fromkeys((kind.metric, *extras, *measures.measured(results)))
     totals = [f'total_{name}' for name in samples.QUANTITIES]
     fields = ('study', 'arm', *own, *_CSV_TRAITS, *numbers, *_CSV_COSTS, *totals)
     stream = io.StringIO()

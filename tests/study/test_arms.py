@@ -93,6 +93,9 @@ def test_the_record_tells_length_share_and_settings(results):
     assert _arm(results, 'slow_too')['params_override'] == {_RATE: 0.01}
     assert _arm(results, 'random')['params_override'] == {}
     assert _arm(results, 'random_twice')['seeds'][0]['steps'] == 160
+    # A detector of boxes has no columns for masks.
+    head = records.to_csv(results).split('\n')[0].split(',')
+    assert 'AP50' in head and 'mask_AP' not in head
 
 
 def test_only_arms_of_one_length_and_setting_are_counterparts():

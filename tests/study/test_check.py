@@ -120,6 +120,14 @@ def test_length_by_hand():
     }
 
 
+def test_a_set_without_what_is_learnt_is_refused_before_the_first_step(tmp_path):
+    config = _own(tmp_path)
+    path = tmp_path / 'shards' / 'train.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'num_instances': 0}))
+    with pytest.raises(errors.UserError, match=r'of the study: the images of task.train_data .* have no box at all'):
+        check.make_plan(config)
+
+
 _STARTS = """
 data: {scenes: {num_labelled: 20}}
 pretraining: [{name: classes, kind: classification, experiment: imagenet_resnet, steps: 60}]

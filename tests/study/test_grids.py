@@ -1,5 +1,6 @@
 """Searches over a grid: their trainings, what is carried to which arms, resuming, and mistakes."""
 
+import io
 import json
 import pathlib
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from official_rethink.common import errors
-from official_rethink.study import check, estimate, records, runner, select
+from official_rethink.study import check, estimate, live, records, runner, select
 from tests.study import fake
 
 GRID = """
@@ -196,6 +197,13 @@ def test_ties_go_to_the_first():
     found = {'a': 0.1, 'b': 0.3, 'c': None, 'd': 0.3, 'e': -1.0}
     rows = [{'value': value, 'name': name} for name, value in found.items()]
     assert [row['name'] for row in select.rank(rows)] == ['b', 'd', 'a', 'e', 'c']
+
+
+def test_the_screen_says_that_an_arm_waits_for_its_search(plan, tmp_path):
+    screen = live.Screen('search', plan, str(tmp_path), io.StringIO())
+    screen._running = {step.name: step for step in _of_kind(plan, 'trial')[:1]}
+    rows = {line.split()[0]: line for line in screen.text().split('\n')}
+    assert 'grid rates: running' in rows['random_twice'] and 'waiting' in rows['untuned']
 
 
 def test_a_dry_run_names_the_search_and_who_it_is_for(tmp_path):
