@@ -1,6 +1,6 @@
 """The list of bad inputs, by kind."""
 
-from tests.bad_inputs import bad_files, bad_label_maps, bad_settings
+from tests.bad_inputs import bad_files, bad_label_maps, bad_settings, bad_two_stage
 
 GROUPS = {
     'configs': bad_settings.CONFIGS,
@@ -14,4 +14,8 @@ GROUPS = {
     'labelling': bad_settings.LABELLING,
     'studies': bad_settings.STUDIES,
     'exports': bad_settings.EXPORTS,
+    'VOC boxes': bad_two_stage.VOC,
+    'key points': bad_two_stage.KEYPOINTS,
+    'two stages': bad_two_stage.MODELS,
+    'searches': bad_two_stage.SEARCHES,
 }

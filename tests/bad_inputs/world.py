@@ -34,6 +34,25 @@ task:
 runtime: {mixed_precision_dtype: float32}
 trainer: {schedule: {base_batch_size: 2, base_train_steps: 4, base_warmup_steps: 0, evaluations: 2}}
 """
+_TWO_STAGE = """
+task:
+  model:
+    num_classes: 4
+    include_mask: false
+    input_size: [64, 64, 3]
+    max_level: 5
+    backbone: {type: resnet, resnet: {model_id: 10, depth_multiplier: 0.25}}
+    decoder: {type: fpn, fpn: {num_filters: 16}}
+    detection_generator: {nms_version: batched}
+  resizing: {shorter_side: 0, longer_side: 0}
+  train_data:
+    input_path: shards/train*
+    global_batch_size: 2
+    augmentation: {shorter_side_min: null, shorter_side_max: null, shorter_side_step: null}
+  validation_data: {input_path: shards/val*, global_batch_size: 2}
+trainer:
+  schedule: {base_batch_size: 2, base_train_steps: 4, base_warmup_steps: 0, evaluations: 2, base_drops_before_end: [1]}
+"""
 _STUDENT = 'task: {pseudo_data: {input_path: labels/pseudo*, global_batch_size: 2}}\n'
 _STUDY = """
 name: small
@@ -53,9 +72,10 @@ _OTHER_NETWORK = 'other_network'
 
 
 def build(folder: pathlib.Path) -> None:
-    """Writes photos/ (COCO), voc/ and sbd/ (label maps), shards/ with a split, labels/ (pseudo), configs, weights."""
+    """Writes photos/ (COCO), voc/ and sbd/ (label maps; voc/ has boxes too), shards/, labels/, configs, weights."""
     coco.write(folder / 'photos')
     voc_making.write(folder / 'voc')
+    voc_making.write_boxes(folder / 'voc')
     voc_making.write_sbd(folder / 'sbd')
     for split, first in (('train', 10), ('val', 20)):
         chosen = [making.record(number, labelled=True) for number in range(first, first + 4)]
@@ -65,7 +85,8 @@ def build(folder: pathlib.Path) -> None:
     prepare.main(
         ['split', f'--input={folder}/shards/train.json', '--fractions=0.5', f'--output_dir={folder}/shards']
     )
-    for name, text in (('model', _MODEL), ('student', _STUDENT), ('study', _STUDY)):
+    texts = {'model': _MODEL, 'student': _STUDENT, 'study': _STUDY, 'two_stage': _TWO_STAGE}
+    for name, text in texts.items():
         (folder / f'{name}.yaml').write_text(text)
     tf.train.Checkpoint(layer=tf.Variable([1.0, 2.0])).save(str(folder / _OTHER_NETWORK / 'ckpt'))
     (folder / 'empty').mkdir()
