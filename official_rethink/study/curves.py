@@ -6,6 +6,7 @@ over the other, to the end. A curve that ends earlier stays at its last value; b
 
 import bisect
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,21 +96,21 @@ def reach(points: Points, level: float) -> float | None:
     return overtakes(points, [(points[0][0], level)]) if points else None
 
 
-def meetings(pairs: Sequence[tuple[Arm, Arm]], metric: str) -> list[dict[str, Any]]:
+def meetings(pairs: Sequence[tuple[Arm, Arm]], *metrics: str) -> list[dict[str, Any]]:
     """Where the curves of pairs of arms meet, as results.json holds it.
 
     Args:
         pairs: arms that are alike but for their start.
-        metric: of the curves.
+        metrics: of the curves.
 
     Returns:
-        for each pair that has curves: 'behind' and 'ahead', names of arms; 'step', None if the means over seeds do not
-        meet; 'steps', the length; 'images', 'instances' and 'pixels' that the arm behind had seen by then in its own
-        training; 'gap', how far over the other it ends; 'from_the_first', whether it was never behind; 'seeds', the
-        step for each seed alone.
+        for each metric and each pair that has its curves: 'metric'; 'behind' and 'ahead', names of arms; 'step', None
+        if the means over seeds do not meet; 'steps', the length; 'images', 'instances' and 'pixels' that the arm behind
+        had seen by then in its own training; 'gap', how far over the other it ends; 'from_the_first', whether it was
+        never behind; 'seeds', the step for each seed alone.
     """
     found = []
-    for one, other in pairs:
+    for metric, (one, other) in itertools.product(metrics, pairs):
         together = meet((one['name'], mean(of_seeds(one, metric))), (other['name'], mean(of_seeds(other, metric))))
         if together is None:
             continue

@@ -55,12 +55,12 @@ def _part(results: dict[str, Any], group: list[Arm], groups: list[list[Arm]]) ->
     if not shown:
         return ''
     head = f'<h3>{html.escape(_regime_words(group[0], [other[0] for other in groups]))}</h3>' if len(groups) > 1 else ''
-    parts = [head, _figure(results, group, shown, metric, counted=False), _meetings(results, group)]
+    parts = [head, _figure(results, group, shown, metric, counted=False), _meetings(group, metric)]
     for name, words in _METRICS:
         besides = _curves(group, name)
         if besides and name != metric:
             caption = f'The same of {words}.'
-            parts.append(figure(_plot(results, group, besides, name, False), caption))
+            parts += [figure(_plot(results, group, besides, name, False), caption), _meetings(group, name)]
     longer = len({samples.steps(arm) for arm in group}) > 1
     if longer and any(samples.seen(arm, 'pixels').pretraining for arm in group):
         parts.append(_figure(results, group, shown, metric, counted=True))
@@ -123,7 +123,7 @@ def _plot(
         for arm in drawn:
             _draw_arm(chart, arm, shown[arm['name']], metric, palette[arm['initialization']], counted)
         _ends(chart, [(arm, shown[arm['name']], palette[arm['initialization']]) for arm in drawn], counted)
-        for ring in [] if counted else _rings(results, drawn, shown, metric):
+        for ring in [] if counted else _rings(drawn, shown, metric):
             chart.dot((chart.x(ring[0]), chart.y(100 * ring[1])), 'ring', 7)
         return chart
 
@@ -172,9 +172,7 @@ def _pairs(group: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     return evidence_starts.pairs(list(group))
 
 
-def _rings(
-    results: dict[str, Any], group: Sequence[Arm], shown: dict[str, curves.Points], metric: str
-) -> list[tuple[float, float]]:
+def _rings(group: Sequence[Arm], shown: dict[str, curves.Points], metric: str) -> list[tuple[float, float]]:
     """(images, value) where the mean curves of one length meet."""
     by_name = {arm['name']: arm for arm in group}
     found = [item for item in curves.meetings(_pairs(group), metric) if item['step'] is not None]
@@ -185,9 +183,9 @@ def _rings(
     ]
 
 
-def _meetings(results: dict[str, Any], group: Sequence[Arm]) -> str:
+def _meetings(group: Sequence[Arm], metric: str) -> str:
     """A sentence for each pair of one length."""
-    found = curves.meetings(_pairs(group), results['metric'])
+    found = curves.meetings(_pairs(group), metric)
     return f'<ul>{"".join(f"<li>{html.escape(meeting_words(item))}</li>" for item in found)}</ul>' if found else ''
 
 

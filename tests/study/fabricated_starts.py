@@ -106,7 +106,7 @@ def results(made: list[dict[str, Any]] | None = None, baseline: str = 'pretraine
         'budget': budget,
         'arms': made,
         'findings': findings.as_records(findings.find(made, study_kinds.DETECTION)),
-        'meetings': curves.meetings(evidence_starts.pairs(made), 'AP'),
+        'meetings': curves.meetings(evidence_starts.pairs(made), 'AP', 'mask_AP'),
         'config': {'name': 'made-up-starts', 'pseudo_labels': {'score_floor': 0.05}},
         'config_hash': '0' * 64,
         'environment': {'python': '3.11', 'packages': {}, 'platform': 'Linux', 'processors': 2},

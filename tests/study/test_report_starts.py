@@ -124,7 +124,7 @@ def test_the_ring_is_on_the_curve(results):
     """At 8 images a step, and at the height of the random arm's mean there."""
     group = report_starts._groups(results)[0]
     shown = report_starts._curves(group, 'AP')
-    ((images, value),) = report_starts._rings(results, group, shown, 'AP')
+    ((images, value),) = report_starts._rings(group, shown, 'AP')
     meeting = next(item for item in results['meetings'] if item['step'])
     assert images == 8 * meeting['step'] and value == dict(shown['random_4x'])[meeting['step']]
 
