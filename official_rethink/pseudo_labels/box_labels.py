@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from official_rethink.augment import pipeline
+from official_rethink.augment import fitting, pipeline
 from official_rethink.common import errors
 from official_rethink.data import keypoints, records
+from official_rethink.modeling import views
 from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind, pictures, store, teacher, truth
 
 SCORE_FLOOR = 0.05
@@ -32,17 +33,20 @@ class BoxReading(feeding.WholeImages):
         classes: Sequence[int],
         with_masks: bool = False,
         points: filters.Points | None = None,
+        resizing: fitting.Resizing | None = None,
     ):
         """Says what is read.
 
         Args:
-            output_size: the network's input height and width.
+            output_size: height and width that images are padded to.
             floor: lowest score that is stored.
             classes: ids that are stored.
             with_masks: whether the teacher gives masks.
             points: of a teacher that gives key points, which of them count.
+            resizing: what images are resized to, if not to the largest that fits.
         """
         self.output_size = output_size
+        self._resizing = resizing
         self.wanted += ('masks',) if with_masks else ()
         self.wanted += ('keypoints',) if points is not None else ()
         self._floor, self._classes, self._points = floor, classes, points
@@ -50,7 +54,7 @@ class BoxReading(feeding.WholeImages):
 
     def prepare(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Resizes and pads, as evaluation does."""
-        return pipeline.resize_and_pad(image, self.output_size)
+        return pipeline.resize_and_pad(image, self.output_size, resizing=self._resizing)
 
     def result(self, record: records.Record, found: Mapping[str, Any], row: int, part: int = 0) -> filters.Detections:
         """The image's detections."""
@@ -70,12 +74,13 @@ class BoxKind(kind.Kind):
 
     labels = counts.BOXES
     metrics = ('AP', 'AP50')
-    flags = ('score_floor', 'keypoint_threshold')
+    flags = ('score_floor', 'keypoint_threshold', 'scales', 'flip')
     takes_saved_models = True
     why_not = 'the teacher is a detector'
 
     def check(self, args: argparse.Namespace) -> None:
-        """Fills in the floor, and refuses one under what the teacher itself drops."""
+        """Fills in the floor, and refuses one under what the teacher itself drops; the task then infers as asked."""
+        kind.ask_for_views(args, self.params.task.inference)
         args.score_floor = SCORE_FLOOR if args.score_floor is None else args.score_floor
         super().check(args)
         if not 0 <= args.score_floor < 1:
@@ -109,20 +114,31 @@ class BoxKind(kind.Kind):
         named = {'masks': 'include_mask', 'keypoints': 'include_keypoints'}
         return tuple(name for name, field in named.items() if getattr(self.params.task.model, field, False))
 
+    def check_saved_model(self) -> None:
+        """Refuses test-time augmentation, for which the teacher has to be a checkpoint."""
+        if views.augmented(self.params.task):
+            raise errors.UserError(
+                'task.inference (or --scales, --flip) asks for more than plain inference, but the teacher is a '
+                'SavedModel, which looks at an image once and gives its final boxes; name the checkpoint instead.'
+            )
+
     def inputs(self, args: argparse.Namespace) -> dict[str, Any]:
-        """The threshold of key points, of a teacher that finds them."""
-        return {'keypoint_threshold': args.keypoint_threshold} if 'keypoints' in self.further else {}
+        """The threshold of key points, of a teacher that finds them, and the views, if there are several."""
+        asked = {'keypoint_threshold': args.keypoint_threshold} if 'keypoints' in self.further else {}
+        several = views.augmented(self.params.task)
+        return {**asked, **({'inference': self.params.task.inference.as_dict()} if several else {})}
 
     def predict(self, task: Any, model: Any) -> inference.Predict:
-        """The task's own."""
-        return lambda images, info: task.predict(images, info, model)
+        """The task's own, as `task.inference` says."""
+        return lambda images, info: task.infer(images, info, model)
 
     def reading(self, args: argparse.Namespace, output_size: tuple[int, int], classes: Sequence[int]) -> BoxReading:
-        """See `BoxReading`."""
-        points = None
+        """See `BoxReading`; for test-time augmentation images are read as they are."""
+        del output_size
+        points, fit = None, views.reading(self.params.task)
         if 'keypoints' in self.further:
             points = filters.Points(self._layout().categories, args.keypoint_threshold)
-        return BoxReading(output_size, args.score_floor, classes, 'masks' in self.further, points)
+        return BoxReading(fit.size, args.score_floor, classes, 'masks' in self.further, points, fit.resizing)
 
     def _layout(self) -> keypoints.Layout:
         """The key points of the teacher's data.
@@ -149,4 +165,6 @@ class BoxKind(kind.Kind):
     ) -> None:
         """See `pictures.write`."""
         names = {category['id']: category['name'] for category in known['categories']}
-        pictures.write(place, names, known['boxes'], counted, images)
+        layout = keypoints.of_description(known)
+        lines = layout.skeleton if layout is not None else ()
+        pictures.write(place, names, known['boxes'], counted, images, lines)

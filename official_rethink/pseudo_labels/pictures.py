@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from official_rethink.common import files
 from official_rethink.data import records
-from official_rethink.evaluation import gallery, instance_masks, mask_pictures
+from official_rethink.evaluation import gallery, instance_masks, keypoint_pictures, mask_pictures
 from official_rethink.pseudo_labels import filters
 from official_rethink.pseudo_labels.store import Store
 
@@ -17,13 +17,18 @@ _SIDE = 320
 
 
 def write(
-    store: Store, names: Mapping[int, str], boxes_per_image: float, counted: Mapping[str, Any], images: int
+    store: Store,
+    names: Mapping[int, str],
+    boxes_per_image: float,
+    counted: Mapping[str, Any],
+    images: int,
+    skeleton: Sequence[Sequence[int]] = (),
 ) -> None:
     """Writes `gallery.png` and `gallery.json`.
 
     An image's confidence is the mean of its best scores, of as many as human-labelled images have boxes.
     Drawn are the boxes over the score that leaves as many boxes an image as human labels have, and on each
-    image at least its best ones; with masks, also the pixels of each.
+    image at least its best ones; with masks, also the pixels of each, and with key points the visible ones.
 
     Args:
         store: with all its shards.
@@ -31,6 +36,7 @@ def write(
         boxes_per_image: of the human labels.
         counted: the manifest's counts.
         images: of each kind.
+        skeleton: pairs of key points to draw a line between.
     """
     confidences, places = [], []
     for shard, part in enumerate(store.finished()):
@@ -45,7 +51,7 @@ def write(
     rows, captions, listing = [], [], {}
     for kind in gallery.SELECTIONS:
         found = [read(store, *places[index]) for index in chosen[kind]]
-        rows.append(_draw(found, names, shown, at_least))
+        rows.append(_draw(found, names, shown, at_least, skeleton))
         listing[kind] = [
             _entry(record, confidences[index]) for record, index in zip(found, chosen[kind], strict=True)
         ]
@@ -64,9 +70,13 @@ def read(store: Store, shard: int, row: int) -> records.Record:
 
 
 def _draw(
-    found: Sequence[records.Record], names: Mapping[int, str], shown: float, at_least: int
+    found: Sequence[records.Record],
+    names: Mapping[int, str],
+    shown: float,
+    at_least: int,
+    skeleton: Sequence[Sequence[int]] = (),
 ) -> list[Any]:
-    images, boxes, classes, scores = [], [], [], []
+    images, boxes, classes, scores, points = [], [], [], [], []
     for record in found:
         ordered = sorted(record.annotations, key=lambda a: -(a.score or 0.0))
         drawn = [a for place, a in enumerate(ordered) if place < at_least or (a.score or 0.0) >= shown]
@@ -77,7 +87,9 @@ def _draw(
         boxes.append([a.box for a in drawn])
         classes.append([a.label for a in drawn])
         scores.append([a.score for a in drawn])
-    return gallery.draw(images, boxes, classes, scores, names, side=_SIDE)
+        points.append([[(y, x, seen) for x, y, seen in a.keypoints] if a.keypoints else None for a in drawn])
+    pictures = gallery.draw(images, boxes, classes, scores, names, side=_SIDE)
+    return keypoint_pictures.draw(pictures, images, points, classes, skeleton)
 
 
 def _entry(record: records.Record, confidence: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from official_rethink.losses import keypoints
+from tests import devices
 
 
 def _outputs(logits, cells, weights):
@@ -44,3 +45,20 @@ def test_regions_without_a_point_do_not_dilute():
     twice = (np.concatenate([value, other], axis=1) for value, other in
              ((logits, logits), (cells, cells), (weights, 0 * weights)))  # fmt: skip
     np.testing.assert_allclose(keypoints.keypoint_loss(_outputs(*twice)), once, rtol=1e-5)
+
+
+def test_devices_divide_by_the_points_of_all():
+    """Three labelled points on one device, one on the other: the mean of both losses is that of the four points."""
+    generator = np.random.default_rng(1)
+    logits, cells = generator.normal(size=[2, 2, 4, 4, 2]), generator.integers(0, 16, [2, 2, 2])
+    weights = np.array([[[1, 1], [1, 0]], [[0, 0], [0, 1]]])
+    strategy = devices.two_devices()
+
+    def on(context):
+        rows = slice(context.replica_id_in_sync_group, context.replica_id_in_sync_group + 1)
+        return _outputs(logits[rows], cells[rows], weights[rows])
+
+    values = strategy.experimental_distribute_values_from_function(on)
+    losses = tf.function(lambda: strategy.run(keypoints.keypoint_loss, args=(values,)))()
+    mean = strategy.reduce('MEAN', losses, axis=None)
+    np.testing.assert_allclose(mean, keypoints.keypoint_loss(_outputs(logits, cells, weights)), rtol=1e-5)

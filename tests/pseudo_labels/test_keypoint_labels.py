@@ -13,7 +13,7 @@ from official_rethink.common import errors
 from official_rethink.configs import maskrcnn_students
 from official_rethink.data import keypoints, problems, records, shards
 from official_rethink.dataloaders import decoder
-from official_rethink.pseudo_labels import box_labels, filters, labelling, manifest, printing, store
+from official_rethink.pseudo_labels import box_labels, filters, labelling, manifest, pictures, printing, store
 from tests.pseudo_labels import making
 from tests.pseudo_labels.test_manifest import _params
 
@@ -137,3 +137,20 @@ def test_a_set_without_key_points(made: pathlib.Path) -> None:
     making.write(made / 'data', 'bare', 2, labelled=True)
     with pytest.raises(errors.UserError, match='finds 2 key points an object, but .* has none'):
         _kind(f'{made}/data/bare*').check(_flags())
+
+
+def test_the_gallery_shows_points() -> None:
+    """Dots at the corners of a box of 20 x 40 in an image of 48 x 64, which is drawn 5 times as large, and a line."""
+
+    def drawn(points: Any, skeleton: Any = ()) -> np.ndarray:
+        box = records.Annotation((8.0, 16.0, 28.0, 56.0), 1, score=0.9, keypoints=points)
+        image = tf.io.encode_png(np.zeros([48, 64, 3], np.uint8)).numpy()
+        record = records.Record('1', image, 'png', 48, 64, annotations=[box])
+        return pictures._draw([record], {1: 'red'}, 0.5, 1, skeleton)[0]
+
+    bare, dots = drawn(None), drawn([(20.0, 12.0, 2), (50.0, 24.0, 2), (0.0, 0.0, 0)])
+    lines = drawn([(20.0, 12.0, 2), (50.0, 24.0, 2), (0.0, 0.0, 0)], [[0, 1], [1, 2]])
+    changed = np.argwhere((dots != bare).any(-1))
+    # Each dot reaches two pixels to either side.
+    assert np.abs(changed.min(0) - [58, 98]).max() <= 1 and np.abs(changed.max(0) - [122, 252]).max() <= 1
+    assert (lines[90, 175] != bare[90, 175]).any() and (dots[90, 175] == bare[90, 175]).all()
