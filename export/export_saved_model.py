@@ -176,7 +176,7 @@ def _description(
         'batch_size': args.batch_size,
         'precision': params.runtime.mixed_precision_dtype or 'float32',
         'preprocessing': {
-            'resize': 'bilinear, as uint8, the largest that fits input_size; padded bottom and right',
+            'resize': f'bilinear, as uint8, {_size_words(params)}; padded bottom and right',
             'mean': list(preprocess_ops.MEAN_RGB),
             'standard_deviation': list(preprocess_ops.STDDEV_RGB),
             'colours': 'RGB',
@@ -187,6 +187,14 @@ def _description(
         'tensorflow_version': tf.__version__,
         'code_version': official_rethink.__version__,
     }
+
+
+def _size_words(params: Any) -> str:
+    """To what size images are resized, for a person."""
+    resizing = getattr(params.task, 'resizing', None)
+    if resizing is None or not resizing.shorter_side:
+        return 'the largest that fits input_size'
+    return f'shorter side {resizing.shorter_side} unless the longer would be over {resizing.longer_side}'
 
 
 def _refuse(args: argparse.Namespace, kind: Any, report: dict[str, Any]) -> int:

@@ -41,11 +41,14 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
         type=float,
         help="least score of a teacher's key point that is stored as visible (default: 0.05)",
     )
-    add('--scales', help="label maps: sizes to average over, 0.5,1,1.5 times the network's (default: task.inference's)")
+    add(
+        '--scales',
+        help="boxes, label maps: sizes to look at, 0.5,1,1.5 times the network's (default: task.inference's)",
+    )
     add(
         '--flip',
         action=argparse.BooleanOptionalAction,
-        help="label maps: average with the mirrored image too (default: task.inference's)",
+        help="boxes, label maps: look at the mirrored image too (default: task.inference's)",
     )
     add(
         '--large_images',
@@ -194,6 +197,7 @@ def _build_teacher(kind: Any, strategy: Any, task: Any, files_of: Any) -> tuple[
             f"'{files_of.path}' is a SavedModel, which can be a teacher for detection only; name a checkpoint."
         )
     if files_of.is_saved_model:
+        kind.check_saved_model()
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
             normalized = kind.params.task.export_config.output_normalized_coordinates

@@ -80,23 +80,14 @@ def _unsuppressed(model: Any) -> Iterator[None]:
         model.detection_generator = usual
 
 
-def regions(
-    model: Any,
-    images: tf.Tensor,
-    boxes: tf.Tensor,
-    classes: tf.Tensor,
-    mirrored: bool,
-    flip_order: Sequence[int] | None,
-) -> dict[str, tf.Tensor]:
-    """Masks and heat maps of given boxes in a view, as the original image is turned.
+def regions(model: Any, images: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Masks and heat maps of given boxes in a view.
 
     Args:
         model: `modeling.maskrcnn.MaskRCNN`.
         images: as of `two_stage`.
         boxes: float32 [B, N, 4], in pixels of the view.
         classes: int32 [B, N].
-        mirrored: whether the view is.
-        flip_order: of key points, which one each is after mirroring; None of a model without.
 
     Returns:
         `MASKS` float32 [B, N, S, S], probabilities over the boxes, of a model with masks; `MAPS` float32
@@ -105,13 +96,23 @@ def regions(
     _, features = model._get_backbone_and_decoder_features(images)
     found = {}
     if model.mask_head is not None:
-        _, shares = model._features_to_mask_outputs(features, boxes, classes)
-        shares = tf.cast(shares, tf.float32)
-        found[MASKS] = tf.reverse(shares, [3]) if mirrored else shares
-    if flip_order is not None:
-        maps = model.keypoint_maps(features, boxes)
-        found[MAPS] = tf.gather(tf.reverse(maps, [3]), list(flip_order), axis=4) if mirrored else maps
+        found[MASKS] = tf.cast(model._features_to_mask_outputs(features, boxes, classes)[1], tf.float32)
+    if hasattr(model, 'keypoint_maps'):
+        found[MAPS] = model.keypoint_maps(features, boxes)
     return found
+
+
+def turned_back(found: dict[str, tf.Tensor], flip_order: Sequence[int] | None) -> dict[str, tf.Tensor]:
+    """What `regions` gives for a mirrored view, as the original image is turned.
+
+    Args:
+        found: of `regions`.
+        flip_order: for each key point, which one it is after mirroring; None of a model without.
+    """
+    back = {name: tf.reverse(values, [3]) for name, values in found.items()}
+    if flip_order is not None:
+        back[MAPS] = tf.gather(back[MAPS], list(flip_order), axis=4)
+    return back
 
 
 def points(maps: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:

@@ -6,10 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import errors
+from official_rethink.modeling import dense_inference
 from official_rethink.pseudo_labels import feeding, inference, store
 
 # Flags that only one kind has; None where they are not given.
 SPECIAL_FLAGS = ('score_floor', 'keypoint_threshold', 'scales', 'flip', 'large_images', 'tile_overlap')
+
+
+def ask_for_views(args: argparse.Namespace, inference: Any) -> None:
+    """Lays --scales and --flip, where they are given, over a task's `inference`.
+
+    Raises:
+        UserError: scales that are no numbers, or that no image can be resized by.
+    """
+    if args.scales is not None:
+        inference.scales = _scales(args.scales)
+    if args.flip is not None:
+        inference.flip = args.flip
+
+
+def _scales(text: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(',')]
+    except ValueError:
+        raise errors.bad_value('scales', text, 'numbers with commas between them, as 0.5,1,1.5', '--scales') from None
+    dense_inference.check_scales(values, '--scales')
+    return values
 
 
 class Kind(abc.ABC):
@@ -49,6 +71,9 @@ class Kind(abc.ABC):
         """What else decides the labels, beside teacher, images, floor and shards."""
         del args
         return {}
+
+    def check_saved_model(self) -> None:
+        """Refuses what a SavedModel of this kind cannot do as a teacher; only called if one is to be it."""
 
     def finds_nothing(self, metrics: Mapping[str, float]) -> str:
         """Returns what of a teacher's evaluation is 0 if it finds nothing, in words; '' if it finds something."""

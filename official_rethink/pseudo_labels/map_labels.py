@@ -11,7 +11,6 @@ from official_rethink.augment import pipeline
 from official_rethink.common import errors
 from official_rethink.data import label_maps, records, shards
 from official_rethink.evaluation import label_map_quality
-from official_rethink.modeling import dense_inference
 from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind, map_pictures, store, tiles
 from official_rethink.pseudo_labels.truth import QUALITY
 
@@ -87,11 +86,7 @@ class MapKind(kind.Kind):
     def check(self, args: argparse.Namespace) -> None:
         """Fills in scales, mirroring and tiles; the task then infers so."""
         super().check(args)
-        asked = self.params.task.inference
-        if args.scales is not None:
-            asked.scales = _scales(args.scales)
-        if args.flip is not None:
-            asked.flip = args.flip
+        kind.ask_for_views(args, self.params.task.inference)
         if args.large_images is None:
             args.large_images = SCALE
         shorter = min(self.params.task.model.input_size[:2])
@@ -161,16 +156,6 @@ class MapKind(kind.Kind):
         """See `map_pictures.write`."""
         del counted
         map_pictures.write(place, {category['id']: category['name'] for category in known['categories']}, images)
-
-
-def _scales(text: str) -> list[float]:
-    """Reads --scales."""
-    try:
-        values = [float(part) for part in text.split(',')]
-    except ValueError:
-        raise errors.bad_value('scales', text, 'numbers with commas between them, as 0.5,1,1.5', '--scales') from None
-    dense_inference.check_scales(values, '--scales')
-    return values
 
 
 def measure(pattern: str, place: store.Store) -> dict[str, Any]:

@@ -17,6 +17,8 @@ _OUTPUTS = ('detection_boxes', 'detection_scores', 'detection_classes', 'num_det
 _FURTHER = {'masks': 'detection_masks', 'keypoints': 'detection_keypoints'}
 _FIELDS = {'masks': 'include_mask', 'keypoints': 'include_keypoints'}
 _DEFAULT = 'serving_default'
+# How far the scale of an image that is resized already may be from 1.
+_SAME_SIZE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +198,11 @@ class SavedModel:
             raise errors.UserError(
                 f"the SavedModel '{self._path}' resizes to {resized}, but "
                 f'task.model.input_size is {list(self._size)}; give the --config_file it was trained with.'
+            )
+        if abs(float(info[0, 2].min()) - 1.0) > _SAME_SIZE:
+            raise errors.UserError(
+                f"the SavedModel '{self._path}' resizes images by their shorter side (task.resizing), so images that "
+                'are resized already would be resized again; label with the checkpoint it was exported from.'
             )
 
     def predict(self, images: tf.Tensor, image_info: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -5,7 +5,6 @@ that are left, predicted again in every view and averaged. One view is worked on
 features are kept for the second look, so that memory is that of the largest view.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -66,20 +65,16 @@ def _second_look(
     task: Any, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model, detections: dict[str, tf.Tensor]
 ) -> dict[str, tf.Tensor]:
     """Masks and key points of boxes, averaged over the views."""
-
-    def looked(mirrored: bool) -> Callable[..., dict[str, tf.Tensor]]:
-        def look(seen: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
-            return looks.regions(model, task.preprocess(seen), boxes, classes, mirrored, task.flip_order())
-
-        return tf.function(look, autograph=False)
-
-    functions = {mirrored: looked(mirrored) for mirrored in (False, True)}
+    look = tf.function(
+        lambda seen, boxes, classes: looks.regions(model, task.preprocess(seen), boxes, classes), autograph=False
+    )
     known = views.of(task.task_config)
     before, total = tf.reduce_sum(detections['scores']), None
     for view in known:
         seen, info = views.read(view, _after(before, images), image_info)
-        boxes = views.to_view(view, detections['boxes'], info)
-        found = functions[view.mirrored](seen, boxes, detections['classes'])
+        found = look(seen, views.to_view(view, detections['boxes'], info), detections['classes'])
+        if view.mirrored:
+            found = looks.turned_back(found, task.flip_order())
         total = found if total is None else {name: total[name] + values for name, values in found.items()}
         before = tf.add_n([tf.reduce_sum(values) for values in found.values()])
     assert total is not None

@@ -100,6 +100,7 @@ def test_which_students_may(made: pathlib.Path, tmp_path: pathlib.Path) -> None:
 def _kind(pattern: str, number: int = 2, include: bool = True) -> box_labels.BoxKind:
     task = maskrcnn_students.SelfTrainingMaskRCNNTask()
     task.model.override({'include_keypoints': include, 'keypoint_head': {'num_keypoints': number}})
+    task.model.input_size = [32, 32, 3]
     task.train_data.input_path = pattern
     return box_labels.BoxKind(argparse.Namespace(task=task))
 

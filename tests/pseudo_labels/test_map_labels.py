@@ -240,8 +240,8 @@ def test_flags_that_are_refused(given: dict[str, Any], told: str) -> None:
 
 def test_flags_of_label_maps_are_no_detector_s() -> None:
     params = parse.load_experiment('retinanet_efficientnet_coco')
-    with pytest.raises(errors.UserError, match='--scales is 1, but the teacher is a detector. Leave the flag out'):
-        kinds.of(params, 'e').check(_flags(scales='1'))
+    with pytest.raises(errors.UserError, match='--tile_overlap is 4, but the teacher is a detector. Leave the flag out'):
+        kinds.of(params, 'e').check(_flags(tile_overlap=4))
 
 
 def test_a_teacher_that_found_the_background_alone_finds_nothing() -> None:

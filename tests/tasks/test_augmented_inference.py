@@ -81,15 +81,27 @@ def test_a_mirrored_image_has_mirrored_answers_and_masks_are_means(two_stage):
         np.testing.assert_allclose(
             found['masks'][row, :count], mirrored['masks'][row, :count, :, ::-1], atol=1e-3
         )
+    _check_means(task, model, originals, found)
+
+
+def _check_means(task, model, originals, found):
+    """Masks are the mean of what each view says of the final boxes."""
     inputs = _read(task.task_config, originals)
     shares = []
     for view in views.of(task.task_config):
         seen, info = views.read(view, *inputs)
         boxes = views.to_view(view, tf.constant(found['boxes']), info)
-        look = looks.regions(model, task.preprocess(seen), boxes, tf.constant(found['classes']), False, None)
+        look = looks.regions(model, task.preprocess(seen), boxes, tf.constant(found['classes']))
         shares.append(look[looks.MASKS].numpy()[..., :: -1 if view.mirrored else 1])
     assert len(shares) == 4 and not np.allclose(shares[0], shares[1], atol=1e-3)
     np.testing.assert_allclose(found['masks'], np.mean(shares, axis=0), atol=1e-4)
+
+
+def test_mirrored_heat_maps_trade_left_and_right():
+    maps = tf.random.stateless_uniform([1, 2, 4, 4, 3], [1, 2])
+    back = looks.turned_back({looks.MAPS: maps}, [1, 0, 2])[looks.MAPS].numpy()
+    np.testing.assert_array_equal(back[..., 0], maps.numpy()[:, :, :, ::-1, 1])
+    np.testing.assert_array_equal(back[..., 2], maps.numpy()[:, :, :, ::-1, 2])
 
 
 def test_a_one_stage_detector_and_its_loss():
@@ -97,7 +109,7 @@ def test_a_one_stage_detector_and_its_loss():
     params = small.small_params(sync_bn=False)
     # Random weights score every box alike, about 0.01.
     params.override({'model': {'detection_generator': {'pre_nms_score_threshold': 0.0}}})
-    plain, several = _task(params), _task(params, scales=[0.5, 1.0, 1.5], flip=True)
+    plain, several = _task(params), _task(params, scales=[1.0, 1.5], flip=True)
     model = plain.build_model()
     images, labels = small.batch(2, boxes_per_image=(2, 1))
     labels['groundtruths'] = {}
