@@ -1,10 +1,15 @@
 """Arms of their own length, with settings of their own, or on a number of images: steps, sharing, mistakes."""
 
+import pathlib
+
 import pytest
 
 from official_rethink.common import errors
+from official_rethink.configs import parse
+from official_rethink.configs import study as study_config
 from official_rethink.data import splits
-from official_rethink.study import check, evidence, overrides, records, runner
+from official_rethink.study import check, evidence, overrides, records, runner, settings
+from official_rethink.study import plan as plan_module
 from tests.study import fake
 
 ARMS = """
@@ -45,6 +50,15 @@ def plan(folder):
 def results(folder, plan):
     runner.Runner(plan, str(folder / 'out'), [fake.Commands()]).run()
     return records.collect(fake.load(folder, '', ARMS), plan, str(folder / 'out'))
+
+
+@pytest.fixture(scope='module')
+def full():
+    """The study at the paper's size; its batch sizes are those of the experiments."""
+    path = pathlib.Path(__file__).parents[2] / 'configs' / 'study' / 'scratch_vs_pretrained_full.yaml'
+    config = study_config.load([str(path)])
+    sizes = {role: overrides.Batch(16, 0, 16) for role in config.roles()}
+    return config, plan_module.build(config, 91, 0, sizes, {'classification': 1000})
 
 
 def _step(plan, name):
@@ -117,6 +131,27 @@ def test_every_training_resolves_at_the_batch_size_the_arm_asks_for(tmp_path):
     found = {variant: batch.human for variant, batch in overrides.batches(config).items()}
     # The role of students is read even where no arm has one.
     assert found.pop('self_training') == 256 and sorted(found.values()) == [4, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ('arm', 'drops'),
+    [
+        # Section 3 of He et al.: 60,000 and 20,000 steps before the end, whatever the length.
+        ('random_r50_2x', [120_000, 160_000]),
+        ('pretrained_r50_3x', [210_000, 250_000]),
+        ('random_r101_6x', [480_000, 520_000]),
+        ('pretrained_10k', [40_000, 53_333]),
+        ('random_10k', [160_000, 200_000]),
+    ],
+)
+def test_the_full_study_has_the_schedules_of_the_paper(full, arm, drops):
+    config, plan = full
+    step = _step(plan, arm)
+    experiment = config.role(step.role).experiment
+    length = settings.to_text({'trainer': {'schedule': step.config['trainer']['schedule']}})
+    params = parse.load_experiment(experiment, [], settings.merged(''.join(step.given('params_override')), length))
+    assert params.trainer.optimizer_config.learning_rate.stepwise.boundaries == drops
+    assert params.trainer.train_steps == step.total == config.steps_of(config.arm(arm))
 
 
 @pytest.mark.parametrize(
