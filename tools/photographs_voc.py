@@ -74,9 +74,9 @@ def annotation(one: outlines.Photograph) -> str:
     for place, (xmin, ymin, xmax, ymax) in enumerate(boxes(one)):
         thing = ElementTree.SubElement(root, 'object')
         truncated = min(xmin, ymin) == 1 or xmax == width or ymax == height
-        flags = {'truncated': int(truncated), 'difficult': int(place in one.difficult)}
-        for name, value in {'name': one.label, **flags}.items():
-            ElementTree.SubElement(thing, name).text = str(value)
+        ElementTree.SubElement(thing, 'name').text = one.label
+        for name, value in (('truncated', truncated), ('difficult', place in one.difficult)):
+            ElementTree.SubElement(thing, name).text = str(int(value))
         box = ElementTree.SubElement(thing, 'bndbox')
         for name, value in (('xmin', xmin), ('ymin', ymin), ('xmax', xmax), ('ymax', ymax)):
             ElementTree.SubElement(box, name).text = str(value)

@@ -14,7 +14,6 @@ from official_rethink.data import problems, records
 from official_rethink.data.coco_checks import BOX_TOLERANCE, Defect
 
 _SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
-_FLAGS = ('difficult', 'truncated', 'occluded')
 _TOLD = 6
 
 
@@ -105,7 +104,9 @@ def _annotation(
     return records.Annotation(
         box=_box(element, height, width),
         label=labels[name],
-        **{f'is_{flag}': _flag(element, flag) for flag in _FLAGS},
+        is_difficult=_flag(element, 'difficult'),
+        is_truncated=_flag(element, 'truncated'),
+        is_occluded=_flag(element, 'occluded'),
     )
 
 
