@@ -1,6 +1,10 @@
 """TF_CONFIG and CLUSTER_SPEC as Vertex AI writes them, and what follows from them."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -144,3 +148,59 @@ def test_folders_of_a_managed_job() -> None:
     assert cluster.default_folder(both) == 'gs://b/checkpoints'
     assert cluster.default_folder({'AIP_MODEL_DIR': 'gs://b/model/'}) == 'gs://b/model'
     assert cluster.default_folder({}) == ''
+
+
+WORKER = """
+from official_rethink.common import cluster, entry_point
+entry_point.quieten()
+from official.core import config_definitions as cfg
+from official_rethink.tasks import runner
+params, words = cluster.apply(cfg.ExperimentConfig(), lambda key: False)
+strategy = runner.build_strategy(params)
+import tensorflow as tf
+def step():
+    replica = tf.distribute.get_replica_context()
+    return replica.all_reduce('sum', tf.cast(replica.replica_id_in_sync_group, tf.float32) + 1.0)
+total = float(tf.function(lambda: strategy.run(step))())
+print(words.split(':')[0], type(strategy).__name__, strategy.num_replicas_in_sync, total)
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(('127.0.0.1', 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_strategy() -> None:
+    """Given Vertex AI's variable and nothing else, two machines add up what each of them has."""
+    pools = {f'workerpool{pool}': [f'127.0.0.1:{port}'] for pool, port in enumerate(free_ports(2))}
+    workers = []
+    for pool in pools:
+        environment = {**os.environ, **cluster_spec(pools, pool), 'CUDA_VISIBLE_DEVICES': ''}
+        environment.pop('TF_CONFIG', None)
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, '-c', WORKER],
+                env=environment,
+                cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        said = [worker.communicate(timeout=300) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert [out.splitlines()[-1] for out, _ in said] == [
+        'CLUSTER_SPEC names 2 machines, this is chief 0 CollectiveAllReduceStrategy 2 3.0',
+        'CLUSTER_SPEC names 2 machines, this is worker 0 CollectiveAllReduceStrategy 2 3.0',
+    ]
