@@ -14,6 +14,7 @@ ZOPH = sorted((ROOT / 'configs' / 'zoph2020').glob('*.yaml'))
 QUICK = sorted((ROOT / 'configs' / 'quick').glob('*retinanet_*net.yaml'))
 QUICK = [path for path in QUICK if re.search('efficientnet|spinenet', path.name)]
 QUICK += [ROOT / 'configs' / 'quick' / name for name in ('simclr.yaml', 'maskrcnn.yaml', 'fasterrcnn_voc.yaml')]
+QUICK += [ROOT / 'configs' / 'quick' / 'keypointrcnn.yaml']
 QUICK += sorted((ROOT / 'configs' / 'quick').glob('*seg_*.yaml'))
 # Two initialisations of Table 1; Table 2 in four columns and two students; Figure 1's row; six rows of Table 3 in
 # three columns; the four rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's; the
