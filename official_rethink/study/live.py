@@ -69,6 +69,7 @@ class Screen:
         seconds = files.read_json(os.path.join(step.folder(self._out), runner.DONE))['seconds']
         value = self._values.get(step.name)
         reached = f', {step.metric} {100 * value:.1f}' if value is not None else ''
+        reached = ', diverged' if steps.ended_early(step, self._out) else reached
         return f'{place} {step.name}: {step.total} {step.unit} in {progress.duration(seconds)}{reached}'
 
     def text(self) -> str:

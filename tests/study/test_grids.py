@@ -171,8 +171,10 @@ def test_what_was_found_is_part_of_an_arm_s_identity(tmp_path):
 def test_a_combination_that_diverges_is_the_last_not_the_end(tmp_path, results):
     loser, commands = results['grids'][0]['trials'][0], fake.Commands()
     commands.diverging = (loser['step'].split('/')[-1],)
-    config = _load(tmp_path)
-    found = _run(config, tmp_path / 'out', commands)['grids'][0]
+    config, told = _load(tmp_path), io.StringIO()
+    screen = live.Screen('search', fake.make_plan(config), str(tmp_path / 'out'), told)
+    found = _run(config, tmp_path / 'out', commands, screen=screen)['grids'][0]
+    assert f'{loser["step"]}: 40 steps in 0s, diverged' in told.getvalue()
     assert found['trials'][-1]['values'] == loser['values'] and found['best'] != loser['values']
     assert found['trials'][-1]['value'] is None and 'nan' in found['trials'][-1]['diverged']
     assert _run(config, tmp_path / 'out', fake.Commands())['grids'][0] == found
