@@ -65,3 +65,10 @@ def test_every_experiment_of_the_paper_reads_images_at_its_size():
         assert list(task.model.input_size) == [1344, 1344, 3]
     with pytest.raises(errors.UserError, match='sides of 1344 or more; or both of task.resizing 0'):
         _load(MASK_RCNN, 'model.input_size=[640,640,3]')
+
+
+def test_the_papers_assumed_test_time_augmentation_is_a_file():
+    task = parse.load(MASK_RCNN, (), 'configs/test_time_augmentation.yaml').params.task
+    sides = [scale * task.resizing.shorter_side for scale in task.inference.scales]
+    assert sides == [400, 500, 600, 700, 800, 900, 1000, 1100, 1200]
+    assert task.inference.flip and task.inference.box_voting_threshold == 0.9
