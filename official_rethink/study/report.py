@@ -132,10 +132,15 @@ def _lengths(results: dict[str, Any]) -> str:
     groups = report_plots.families(results, report_plots.LENGTH)
     if not groups:
         return ''
-    names = [report_plots.group_name(group, report_plots.LENGTH, groups) or 'all arms' for group in groups]
     plot = report_plots.against(results, report_plots.LENGTH)
-    words = 'Mean on the test images; bars are one standard deviation over seeds.'
-    return figure(plot, words) + report_starts.lengths(results, groups, names)
+    names = report_plots.line_names(results, report_plots.LENGTH)
+    return figure(plot, _against_words(results)) + report_starts.lengths(results, groups, names)
+
+
+def _against_words(results: dict[str, Any]) -> str:
+    if len(results['arms'][0]['seeds']) > 1:
+        return 'Mean over seeds; bars are one standard deviation.'
+    return 'One run each.'
 
 
 def _against(results: dict[str, Any]) -> str:
@@ -147,7 +152,7 @@ def _against(results: dict[str, Any]) -> str:
         plot = report_plots.against(results, field)
         parts.append(f'<h3>{title}</h3>')
         if plot:
-            parts.append(figure(plot, 'Mean over seeds; bars are one standard deviation.'))
+            parts.append(figure(plot, _against_words(results)))
         else:
             parts.append(
                 f'<p class="note">No two arms of this study differ in <code>{field}</code> alone. Add '

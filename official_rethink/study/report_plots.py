@@ -188,7 +188,8 @@ def against(results: dict[str, Any], field: str) -> str:
             _group_line(chart, ordered, places, field, color)
         return chart
 
-    entries = [(group_name(group, field, groups), color) for color, group in zip(palette, groups, strict=True)]
+    names_of_lines = line_names(results, field)
+    entries = [(name, color) for color, name in zip(palette, names_of_lines, strict=True)]
     words = f'{results["metric"]} against {_AXES[field]}, mean and standard deviation over seeds.'
     return (legend(entries) if len(groups) > 1 else '') + both(draw, words)
 
@@ -196,6 +197,12 @@ def against(results: dict[str, Any], field: str) -> str:
 def families(results: dict[str, Any], field: str) -> list[list[dict[str, Any]]]:
     """Of two arms or more each: arms alike in everything but `field`."""
     return [group for group in grouped(results, field) if len(group) > 1]
+
+
+def line_names(results: dict[str, Any], field: str) -> list[str]:
+    """What sets each of `families` apart from all other arms, those that are in no family too."""
+    everything = grouped(results, field)
+    return [group_name(group, field, everything) or 'all arms' for group in families(results, field)]
 
 
 def _place(arm: dict[str, Any], field: str) -> Any:

@@ -165,7 +165,7 @@ def test_catching_up_is_put_in_times_of_the_other_s_samples():
 
 
 def test_lengths_are_the_papers_first_table(results, page):
-    row = re.search(r'<th scope="row">random start</th>(.*?)</tr>', page)
+    row = re.search(r'<th scope="row">random start, 100 % of labels</th>(.*?)</tr>', page)
     means = [f'{100 * arm["mean"]:.1f}' for arm in results['arms'][:3]]
     assert row and re.findall(r'<td>([\d.]+)<', row[1]) == means
     assert '<th scope="col">500 (1×)</th><th scope="col">1,000 (2×)</th><th scope="col">2,000 (4×)</th>' in page
@@ -257,3 +257,12 @@ def test_starts_have_one_colour_each(results):
     assert palette == {'random': 'c2', 'objects': 'c1'}
     assert f'<i class="{palette["random"]}"></i>random start' in report_starts.section(results)
     assert report_plots._line_colors(results, [[results['arms'][3]], [results['arms'][0]]]) == ['c1', 'c2']
+
+
+def test_lines_are_named_by_what_no_other_arm_has():
+    """Two lengths from a pre-training are not 'all arms' where a random one stands beside them."""
+    arms = [fabricated_starts.arm('p', 500, True), fabricated_starts.arm('q', 1000, True)]
+    made = fabricated_starts.results(arms, 'p')
+    assert report_plots.line_names(made, report_plots.LENGTH) == ['all arms']
+    made = fabricated_starts.results([*arms, fabricated_starts.arm('r', 500)], 'p')
+    assert report_plots.line_names(made, report_plots.LENGTH) == ['from objects']
