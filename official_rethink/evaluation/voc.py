@@ -125,12 +125,11 @@ class VocEvaluator:
         if not self._images:
             raise errors.UserError("PASCAL VOC's evaluation got no image; the evaluation data is empty.")
         ordered = [self._images[key] for key in sorted(self._images, key=lambda key: (isinstance(key, str), key))]
-        names = self._category_names()
-        values: dict[str, list[float]] = {protocol: [] for protocol in self._protocols}
-        for label in names:
-            right, number = _outcomes(ordered, label)
-            for protocol, found in values.items():
-                found.append(average_precision(right, number, protocol))
+        names, classes = self._category_names(), _outcomes(ordered)
+        values: dict[str, list[float]] = {
+            protocol: [classes.get(label, _Outcomes()).average_precision(protocol) for label in names]
+            for protocol in self._protocols
+        }
         results = {metrics.VOC[protocol]: _mean(found) for protocol, found in values.items()}
         if self._per_category:
             for protocol, found in values.items():
@@ -146,31 +145,41 @@ class VocEvaluator:
         return {label: str(label) for label in sorted(found)}
 
 
-def _outcomes(ordered: Sequence[_Image], label: int) -> tuple[np.ndarray, int]:
-    """Returns of one class's detections, in falling order of score, whether each is right, and how many it should find.
+class _Outcomes:
+    """One class's detections, image by image: scores, whether each is right, whether it counts; and objects to find."""
 
-    Detections of difficult objects are left out; there the kit's curve stands still.
-    """
-    scores, right, counted, number = [], [], [], 0
+    def __init__(self) -> None:
+        self.scores: list[np.ndarray] = []
+        self.right: list[np.ndarray] = []
+        self.counted: list[np.ndarray] = []
+        self.number = 0
+
+    def average_precision(self, protocol: str) -> float:
+        """Puts the images together in falling order of score; where a detection does not count, the curve stands."""
+        if not self.scores:
+            return average_precision(np.zeros(0, bool), self.number, protocol)
+        order = np.argsort(-np.concatenate(self.scores), kind='stable')
+        counted = np.concatenate(self.counted)[order]
+        return average_precision(np.concatenate(self.right)[order][counted], self.number, protocol)
+
+
+def _outcomes(ordered: Sequence[_Image]) -> dict[int, _Outcomes]:
+    """Returns, of each class that is there or detected, what became of its detections."""
+    classes: dict[int, _Outcomes] = {}
     for image in ordered:
-        mine, theirs = image.found.classes == label, image.truth.classes == label
-        ignored = image.ignored[theirs]
-        number += int((~ignored).sum())
-        if not mine.any():
-            continue
-        found = image.found.scores[mine]
-        order = np.argsort(-found, kind='stable')
-        overlaps = matching.overlap(image.found.boxes[mine][order], image.truth.boxes[theirs])
-        hits = _match(overlaps)
-        on_ignored = (hits >= 0) & np.append(ignored, False)[hits]
-        scores.append(found[order])
-        right.append(_first_of_each(hits) & ~on_ignored)
-        counted.append(~on_ignored)
-    if not scores:
-        return np.zeros(0, bool), number
-    order = np.argsort(-np.concatenate(scores), kind='stable')
-    kept = np.concatenate(counted)[order]
-    return np.concatenate(right)[order][kept], number
+        for label in np.union1d(image.truth.classes, image.found.classes).tolist():
+            outcomes = classes.setdefault(label, _Outcomes())
+            mine, theirs = image.found.classes == label, image.truth.classes == label
+            ignored = image.ignored[theirs]
+            outcomes.number += int((~ignored).sum())
+            scores = image.found.scores[mine]
+            order = np.argsort(-scores, kind='stable')
+            hits = _match(matching.overlap(image.found.boxes[mine][order], image.truth.boxes[theirs]))
+            on_ignored = np.append(ignored, False)[hits]
+            outcomes.scores.append(scores[order])
+            outcomes.right.append(_first_of_each(hits) & ~on_ignored)
+            outcomes.counted.append(~on_ignored)
+    return classes
 
 
 def _match(overlaps: np.ndarray) -> np.ndarray:
