@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from official_rethink.study import evidence, statistics
-from official_rethink.study.words import count, points
+from official_rethink.study import evidence, samples, statistics
+from official_rethink.study.words import count, points, times
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,16 @@ def conclude(results: dict[str, Any]) -> Verdict:
             f'No arm is clearly ahead: {best["name"]} came out {amount} over {baseline["name"]} ({levels}), '
             f'within what {count(seeds, "seed")} leave open.'
         )
-    return Verdict(headline, _certainty(gain, len(others), seeds) + _of_one_network(best, baseline, results), clear)
+    certainty = _certainty(gain, len(others), seeds) + _of_one_length(best, baseline)
+    return Verdict(headline, certainty + _of_one_network(best, baseline, results), clear)
+
+
+def _of_one_length(best: dict[str, Any], baseline: dict[str, Any]) -> str:
+    """That the best arm trained for another time than the baseline, where arms have their own lengths."""
+    steps, base = samples.steps(best), samples.steps(baseline)
+    if best.get('own_steps', 0) == baseline.get('own_steps', 0) or not base or steps == base:
+        return ''
+    return f' It trains {times(steps / base)} as long as {baseline["name"]}: {steps:,} steps to {base:,}.'
 
 
 def _of_one_network(best: dict[str, Any], baseline: dict[str, Any], results: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ def test_the_page_speaks_of_no_self_training(page):
     words = words_of(page)
     assert 'how should I train on this data?' in words
     assert 'Train from scratch for 2,000 steps: on this data it reaches' in words
+    assert 'It trains 4× as long as pretrained_1x: 2,000 steps to 500.' in words
     assert 'Arms train for different numbers of steps: random_1x, pretrained_1x for 500;' in words
 
 
