@@ -140,6 +140,12 @@ KEYPOINTS = (
         ('task.train_data.keep_images_without_keypoints', 'only a training of key points can leave out'),
     ),
     Case(
+        'threshold of key points that nobody finds',
+        ('pseudo_label', _MASKRCNN, _FILE, '--input=shards/unlabelled*', '--checkpoint=empty', '--output_dir=out',
+         '--keypoint_threshold=0.2'),
+        ('--keypoint_threshold is 0.2', 'finds no key points', 'Leave the flag out'),
+    ),
+    Case(
         'threshold of key points over 1',
         ('pseudo_label', _KEYPOINTS, _FILE, '--input=shards/unlabelled*', '--checkpoint=empty', '--output_dir=out',
          '--keypoint_threshold=1.5'),
@@ -162,6 +168,23 @@ MODELS = (
         'shorter side without the longer',
         override(_DESCRIBE, 'task.resizing.shorter_side=40'),
         ('task.resizing.shorter_side is 40', 'task.resizing.longer_side is 0', 'set both'),
+    ),
+    Case(
+        'steps that do not meet the greatest side',
+        override(
+            _DESCRIBE,
+            'task.resizing.shorter_side=40,task.resizing.longer_side=64,task.train_data.augmentation.shorter_side_min=32,'
+            'task.train_data.augmentation.shorter_side_max=42,task.train_data.augmentation.shorter_side_step=4',
+        ),
+        ('task.train_data.augmentation', 'shorter_side_step is 4', 'from 32 to 42'),
+    ),
+    Case(
+        'shorter side drawn for label maps',
+        override(
+            ('describe', '--experiment=seg_deeplabv3plus_resnet_pascal'),
+            'task.train_data.augmentation.shorter_side_min=32,task.train_data.augmentation.shorter_side_max=40',
+        ),
+        ('task.train_data.augmentation.shorter_side_min is 32', 'only detectors resize images by their shorter side'),
     ),
     Case(
         'scale that is a size in pixels',
@@ -220,6 +243,21 @@ SEARCHES = (
         commands.STUDY,
         ('grids[0].values', 'task.seed is [1, 2]', 'seeds decides it'),
         grid(values='{task.seed: [1, 2]}'),
+    ),
+    Case(
+        "arm that sets what is the study's",
+        override(commands.STUDY, 'arms.supervised.params_override=trainer.train_steps=9'),
+        ('params_override', "arm 'supervised'", 'trainer.train_steps is 9', 'budget decides it'),
+    ),
+    Case(
+        'arm shorter than what is between two evaluations',
+        override(commands.STUDY, 'arms.supervised.steps=1'),
+        ('budget.validation_interval is 2', 'at most 1', "arm 'supervised'"),
+    ),
+    Case(
+        'page of something else',
+        ('page', '--results=shards/train.json', '--output=page.html'),
+        ("'shards/train.json' is not the result of a study",),
     ),
     Case(
         'arm with more labels than there are',

@@ -13,11 +13,13 @@ from export import export_saved_model
 from official_rethink import describe, prepare, pseudo_label, train
 from official_rethink.common import entry_point
 from official_rethink.study import __main__ as study
+from official_rethink.study import page
 from tests.bad_inputs import bad_files, cases, commands, world
 
 _MAINS: dict[str, Callable[[Sequence[str]], int | None]] = {
     'describe': describe.main,
     'export': export_saved_model.main,
+    'page': page.main,
     'prepare': prepare.main,
     'pseudo_label': pseudo_label.main,
     'study': study.main,
