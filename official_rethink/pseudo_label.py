@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from official_rethink.common import entry_point, errors
+from official_rethink.common import cluster, entry_point, errors
 
 _EPILOG = """example:
   python -m official_rethink.pseudo_label --experiment=retinanet_efficientnet_coco \\
@@ -84,7 +84,10 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.pseudo_labels import kinds, printing  # noqa: PLC0415
     from official_rethink.tasks import runner  # noqa: PLC0415
 
-    params = parse.load(args.experiment, args.config_file, args.params_override).params
+    loaded = parse.load(args.experiment, args.config_file, args.params_override)
+    params, placed = cluster.apply(loaded.params, loaded.is_set)
+    if placed:
+        sys.stderr.write(f'note: {placed}\n')
     kind = kinds.of(params, args.experiment)
     kind.check(args)
     _check_args(args, params)

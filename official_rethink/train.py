@@ -63,8 +63,7 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.tasks import evaluate, runner
 
     loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override or '')
-    is_set = {key for key, source in loaded.sources.items() if source != parse.FACTORY}.__contains__
-    params, placed = cluster.apply(loaded.params, is_set)
+    params, placed = cluster.apply(loaded.params, loaded.is_set)
     if placed:
         sys.stderr.write(f'note: {placed}\n')
     if flags.tpu:

@@ -1,5 +1,6 @@
 """What a job runs: the command's arguments, checked as the command itself will check them, before money is spent."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,11 +66,26 @@ def check(
     """
     if kind in ('study', 'label') and count > 1:
         raise errors.bad_value('--replica_count', count, f'1; {MODULES[kind]} works on one machine')
-    if kind == 'study':
-        return _study(argv, read_data)
-    if kind == 'label':
-        return _label(argv, machine, read_data)
-    return _train(kind, argv, staging, machine, count, choices or {}, metric, read_data)
+    with _reached():
+        if kind == 'study':
+            return _study(argv, read_data)
+        if kind == 'label':
+            return _label(argv, machine, read_data)
+        return _train(kind, argv, staging, machine, count, choices or {}, metric, read_data)
+
+
+@contextlib.contextmanager
+def _reached() -> Iterator[None]:
+    """A bucket that cannot be read from here is a user's matter, not a traceback's."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise errors.UserError(
+            f'a file of Cloud Storage cannot be read from here: {error.message.splitlines()[0]} Is its name right, and '
+            'do the credentials here (gcloud auth application-default login) reach it?'
+        ) from error
 
 
 def readable(path: str) -> str:
@@ -183,19 +199,19 @@ def _metric(params: Any, metric: str) -> tuple[str, str]:
 
 def _check_runtime(loaded: Any, machine: Mapping[str, Any], count: int) -> None:
     """The strategy and the batch sizes on the machines the job will have."""
-    from official_rethink.configs import parse, validation  # noqa: PLC0415
+    from official_rethink.configs import validation  # noqa: PLC0415
 
     runtime, sources = loaded.params.runtime, loaded.sources
     gpus, tpu = machine.get('acceleratorCount', 0), 'tpuTopology' in machine
     key = 'runtime.distribution_strategy'
-    if sources.get(key) != parse.FACTORY:
+    if loaded.is_set(key):
         allowed = 'tpu' if tpu else 'multi_worker_mirrored' if count > 1 else 'mirrored'
         good = (allowed,) if tpu or count > 1 else ('mirrored', 'one_device', 'off', 'multi_worker_mirrored')
         if runtime.distribution_strategy not in good:
             words = f"'{allowed}' on these machines, or leave it out: the job's own variables decide"
             raise errors.bad_value(key, runtime.distribution_strategy, words, sources[key])
     key = 'runtime.num_gpus'
-    if sources.get(key) != parse.FACTORY and runtime.num_gpus != gpus:
+    if loaded.is_set(key) and runtime.num_gpus != gpus:
         raise errors.bad_value(key, runtime.num_gpus, f'{gpus}, what each machine has, or leave it out', sources[key])
     for field in ('worker_hosts', 'tpu'):
         if getattr(runtime, field):

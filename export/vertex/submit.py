@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from export.vertex import api_types, settings, spec
+from export.vertex import api_types, machines, settings, spec
 from official_rethink.common import entry_point, errors
 
 _EPILOG = """examples:
@@ -88,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(
             f"note: not compared with the API's own message types, which are not installed ({api_types.INSTALL}).\n"
         )
+    if args.machine_type in machines.TPUS:
+        sys.stderr.write(f'note: {args.image} needs a TensorFlow for TPUs; that of requirements.lock is none.\n')
     if args.dry_run:
         sys.stdout.write(text_of(job))
         return 0

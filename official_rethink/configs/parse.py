@@ -41,6 +41,10 @@ class Loaded:
     defaults: dict[str, Any]
     sources: dict[str, str]
 
+    def is_set(self, key: str) -> bool:
+        """Whether the user gave a key its value, in a file or a flag."""
+        return self.sources.get(key, FACTORY) != FACTORY
+
 
 def experiments() -> dict[str, str]:
     """The project's experiments: name -> one line of description."""

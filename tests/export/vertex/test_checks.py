@@ -164,3 +164,16 @@ def test_a_mounted_folder_is_a_bucket_from_here() -> None:
 
     assert contents.readable('/gcs/my-bucket/a.yaml') == 'gs://my-bucket/a.yaml'
     assert contents.readable('gs://my-bucket/a.yaml') == 'gs://my-bucket/a.yaml'
+
+
+def test_a_bucket_out_of_reach_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    from official_rethink.configs import parse
+
+    def load(*args: object) -> None:
+        raise tf.errors.PermissionDeniedError(None, None, 'Error executing an HTTP request: HTTP response code 403')
+
+    monkeypatch.setattr(parse, 'load', load)
+    words = ('cannot be read from here: Error executing an HTTP request', 'application-default login')
+    refused(jobs.train('--dry_run'), words)
