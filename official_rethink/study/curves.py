@@ -1,11 +1,10 @@
-"""Learning curves of a study's record, and where those of a random and of a pre-trained start meet.
+"""Learning curves of a study's record, and where a random start catches up with a pre-trained one.
 
-Two curves meet at the first validation from which on the arm that was behind at the first validation of both is at or
-over the other, to the end. A curve that ends earlier stays at its last value; between validations it is a line.
+Two curves meet at the first validation from which on the random start is at or over the pre-trained one, to the end. A
+curve that ends earlier stays at its last value; between validations it is a line.
 """
 
 import bisect
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -14,23 +13,6 @@ from official_rethink.study import samples, statistics
 
 Points = list[tuple[float, float]]
 Arm = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Meeting:
-    """Where two curves meet.
-
-    Attributes:
-        behind: whose curve is lower at the first validation of both; the first of the two where they are equal.
-        ahead: the other's.
-        at: the place, in the curves' own unit; None: they do not meet.
-        first: they meet at the first validation of both, so nothing was ever behind.
-    """
-
-    behind: str
-    ahead: str
-    at: float | None
-    first: bool = False
 
 
 def of_seeds(arm: Arm, metric: str) -> list[Points]:
@@ -77,62 +59,47 @@ def overtakes(low: Points, high: Points) -> float | None:
     return found
 
 
-def meet(one: tuple[str, Points], other: tuple[str, Points]) -> Meeting | None:
-    """Finds where two named curves meet; None where no validation of one is within the other."""
-    if not one[1] or not other[1]:
-        return None
-    start = max(one[1][0][0], other[1][0][0])
-    swapped = at(one[1], start) > at(other[1], start)
-    (behind, low), (ahead, high) = (other, one) if swapped else (one, other)
-    common = [place for place, _ in low if place >= start]
-    if not common:
-        return None
-    found = overtakes(low, high)
-    return Meeting(behind, ahead, found, found == common[0])
-
-
 def reach(points: Points, level: float) -> float | None:
     """The first validation from which on a curve is at or over a level, to the end; None if there is none."""
     return overtakes(points, [(points[0][0], level)]) if points else None
 
 
 def meetings(pairs: Sequence[tuple[Arm, Arm]], *metrics: str) -> list[dict[str, Any]]:
-    """Where the curves of pairs of arms meet, as results.json holds it.
+    """Where the curves of random starts meet those of pre-trained ones, as results.json holds it.
 
     Args:
-        pairs: arms that are alike but for their start.
+        pairs: (random, pre-trained) arms that are alike but for their start.
         metrics: of the curves.
 
     Returns:
-        for each metric and each pair that has its curves: 'metric'; 'behind' and 'ahead', names of arms; 'step', None
-        if the means over seeds do not meet; 'steps', the length; 'images', 'instances' and 'pixels' that the arm behind
-        had seen by then in its own training; 'gap', how far over the other it ends; 'from_the_first', whether it was
-        never behind; 'seeds', the step for each seed alone.
+        for each metric and each pair that has its curves: 'metric'; 'random' and 'pretrained', names of arms; 'step',
+        None if the means over seeds do not meet; 'steps', the length; 'images', 'instances' and 'pixels' that the
+        random arm had seen by then; 'gap', how far over the other it ends; 'from_the_first', whether it was at or over
+        it all the time; 'seeds', the step for each seed alone.
     """
     found = []
-    for metric, (one, other) in itertools.product(metrics, pairs):
-        together = meet((one['name'], mean(of_seeds(one, metric))), (other['name'], mean(of_seeds(other, metric))))
-        if together is None:
-            continue
-        behind, ahead = (one, other) if together.behind == one['name'] else (other, one)
-        found.append(_record(together, behind, ahead, metric))
+    for metric, (random, start) in itertools.product(metrics, pairs):
+        low, high = (mean(of_seeds(arm, metric)) for arm in (random, start))
+        if low and high and low[-1][0] >= high[0][0]:
+            found.append(_record(random, start, metric))
     return found
 
 
-def _record(together: Meeting, behind: Arm, ahead: Arm, metric: str) -> dict[str, Any]:
-    pairs = zip(of_seeds(behind, metric), of_seeds(ahead, metric), strict=False)
-    low, high = (mean(of_seeds(arm, metric)) for arm in (behind, ahead))
-    seen = dict.fromkeys(samples.QUANTITIES) if together.at is None else {
-        name: round(together.at * samples.rate(behind, name)) for name in samples.QUANTITIES
+def _record(random: Arm, start: Arm, metric: str) -> dict[str, Any]:
+    seeds = zip(of_seeds(random, metric), of_seeds(start, metric), strict=False)
+    low, high = (mean(of_seeds(arm, metric)) for arm in (random, start))
+    step = overtakes(low, high)
+    seen = dict.fromkeys(samples.QUANTITIES) if step is None else {
+        name: round(step * samples.rate(random, name)) for name in samples.QUANTITIES
     }
     return {
-        'behind': behind['name'],
-        'ahead': ahead['name'],
         'metric': metric,
-        'step': together.at,
-        'steps': samples.steps(behind),
+        'random': random['name'],
+        'pretrained': start['name'],
+        'step': step,
+        'steps': samples.steps(random),
         **seen,
         'gap': low[-1][1] - at(high, low[-1][0]),
-        'from_the_first': together.first,
-        'seeds': [overtakes(*pair) for pair in pairs],
+        'from_the_first': step is not None and step == next(place for place, _ in low if place >= high[0][0]),
+        'seeds': [overtakes(*pair) for pair in seeds],
     }

@@ -13,8 +13,8 @@ from official_rethink.study.words import points, times
 
 _METRICS = (('mask_AP', 'masks'), ('keypoint_AP', 'key points'))
 _DEFINITION = (
-    'Curves of one length meet at the first validation from which on the mean of the arm that was behind is at or over '
-    "the other's to the end; a ring is there."
+    'Curves of one length meet at the first validation from which on the mean of the random start is at or over the '
+    "pre-trained one's, to the end; a ring is there."
 )
 Arm = dict[str, Any]
 
@@ -177,7 +177,7 @@ def _rings(group: Sequence[Arm], shown: dict[str, curves.Points], metric: str) -
     by_name = {arm['name']: arm for arm in group}
     found = [item for item in curves.meetings(_pairs(group), metric) if item['step'] is not None]
     return [
-        (item['step'] * samples.rate(by_name[item['behind']], 'images'), curves.at(shown[item['behind']], item['step']))
+        (item['step'] * samples.rate(by_name[item['random']], 'images'), curves.at(shown[item['random']], item['step']))
         for item in found
         if not item['from_the_first']
     ]
@@ -191,20 +191,20 @@ def _meetings(group: Sequence[Arm], metric: str) -> str:
 
 def meeting_words(item: dict[str, Any]) -> str:
     """Where two curves meet, as a sentence."""
-    behind, ahead, gap = item['behind'], item['ahead'], item['gap']
+    random, start, gap = item['random'], item['pretrained'], item['gap']
     if item['from_the_first']:
-        text = f'{behind} is level with {ahead} or over it from the first validation on'
+        text = f'{random} is level with {start} or over it from the first validation on'
     elif item['step'] is None:
-        text = f'{behind} and {ahead} do not meet: {behind} ends {points(-gap)} points under it'
+        text = f'{random} does not meet {start}: it ends {points(-gap)} points under it'
     else:
-        text = f'{behind} meets {ahead} at step {item["step"]:,.0f} of {item["steps"]:,}'
+        text = f'{random} meets {start} at step {item["step"]:,.0f} of {item["steps"]:,}'
         if item['images']:
             text += f', after {item["images"]:,.0f} images'
         text += f', and ends {points(gap)} points over it'
     if len(item['seeds']) < 2:
         return f'{text}.'
     if not any(item['seeds']):
-        return f'{text}. Nor do they with any seed.' if item['step'] is None else f'{text}, but with no seed alone.'
+        return f'{text}. Nor does it with any seed.' if item['step'] is None else f'{text}, but with no seed alone.'
     alone = ', '.join('not' if step is None else f'{step:,.0f}' for step in item['seeds'])
     return f'{text}. Seed by seed: {alone}.'
 

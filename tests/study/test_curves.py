@@ -8,38 +8,30 @@ from tests.study import fabricated_starts
 LOW, HIGH = [(10, 0.1), (20, 0.2), (30, 0.35), (40, 0.4)], [(10, 0.2), (20, 0.3), (30, 0.33), (40, 0.35)]
 
 
-def _meet(one, other):
-    found = curves.meet(('one', one), ('other', other))
-    return found and (found.behind, found.ahead, found.at, found.first)
-
-
 def test_curves_meet_where_the_one_behind_stays_over_to_the_end():
-    assert _meet(LOW, HIGH) == _meet(LOW, HIGH) == ('one', 'other', 30, False)
-    assert _meet(HIGH, LOW) == ('other', 'one', 30, False)
+    assert curves.overtakes(LOW, HIGH) == 30 and curves.overtakes(HIGH, LOW) is None
 
 
 def test_a_crossing_that_does_not_last_is_none():
-    assert _meet([(10, 0.1), (20, 0.4), (30, 0.3)], HIGH[:3]) == ('one', 'other', None, False)
+    assert curves.overtakes([(10, 0.1), (20, 0.4), (30, 0.3)], HIGH[:3]) is None
     # Over at 20, under at 30, over at 40: from 40 on.
-    back = [(10, 0.1), (20, 0.4), (30, 0.3), (40, 0.36)]
-    assert _meet(back, HIGH) == ('one', 'other', 40, False)
+    assert curves.overtakes([(10, 0.1), (20, 0.4), (30, 0.3), (40, 0.36)], HIGH) == 40
 
 
-def test_equal_is_met_and_equal_from_the_first_is_never_behind():
-    assert _meet([(10, 0.1), (20, 0.3)], HIGH[:2]) == ('one', 'other', 20, False)
-    assert _meet(HIGH, HIGH) == ('one', 'other', 10, True)
+def test_equal_is_met():
+    assert curves.overtakes([(10, 0.1), (20, 0.3)], HIGH[:2]) == 20 and curves.overtakes(HIGH, HIGH) == 10
 
 
 def test_between_validations_a_curve_is_a_line_and_after_its_end_level():
     """0.25 at 15 and 0.3 from 20 on: 0.24 is under, 0.3 at 100 is met."""
     short = HIGH[:2]
     assert curves.at(short, 15) == pytest.approx(0.25) and curves.at(short, 99) == 0.3 and curves.at(short, 1) == 0.2
-    assert _meet([(10, 0.1), (15, 0.24), (100, 0.3)], short) == ('one', 'other', 100, False)
+    assert curves.overtakes([(10, 0.1), (15, 0.24), (100, 0.3)], short) == 100
 
 
-def test_one_that_ends_before_the_other_begins_says_nothing():
-    assert _meet([(1, 0.1), (2, 0.2)], HIGH) is None
-    assert _meet([], HIGH) is None and _meet(LOW, []) is None
+def test_validations_before_the_other_s_first_are_left_out():
+    assert curves.overtakes([(5, 0.9), (10, 0.9), (20, 0.9)], HIGH[:2]) == 10
+    assert curves.meetings([(_arm('r', [(1, 0.1), (2, 0.2)]), _arm('p', HIGH, start='x'))], 'AP') == []
 
 
 def test_reaching_a_level_for_good():
@@ -64,9 +56,24 @@ def test_the_record_has_the_means_meeting_and_each_seed_s():
     up = [(10, 0.1), (20, 0.3), (30, 0.5), (40, 0.6)]
     down = [(10, 0.1), (20, 0.1), (30, 0.2), (40, 0.2)]
     (found,) = curves.meetings([(_arm('r', up, down), _arm('p', HIGH, HIGH, start='x'))], 'AP')
-    assert (found['behind'], found['ahead'], found['step'], found['steps']) == ('r', 'p', 30, 400)
+    assert (found['random'], found['pretrained'], found['step'], found['steps']) == ('r', 'p', 30, 400)
     assert found['images'] == 30 * 8 and found['pixels'] == 30 * 8 * 64 * 64
     assert found['gap'] == pytest.approx(0.05) and found['seeds'] == [20, None] and not found['from_the_first']
+
+
+def test_the_question_is_whether_the_random_start_catches_up():
+    """It is ahead at first and behind in the end: it does not; level or over all along: from the first."""
+    (found,) = curves.meetings([(_arm('r', HIGH), _arm('p', LOW, start='x'))], 'AP')
+    assert found['random'] == 'r' and found['step'] is None and found['images'] is None
+    assert found['gap'] == pytest.approx(-0.05) and not found['from_the_first']
+    (found,) = curves.meetings([(_arm('r', HIGH), _arm('p', HIGH, start='x'))], 'AP')
+    assert found['step'] == 10 and found['from_the_first'] and found['gap'] == 0
+
+
+def test_each_metric_has_its_own():
+    assert curves.meetings([(_arm('r', LOW), _arm('p', HIGH, start='x'))], 'AP', 'mask_AP')[0]['metric'] == 'AP'
+    made = fabricated_starts.results()['meetings']
+    assert [item['metric'] for item in made] == ['AP'] * 5 + ['mask_AP'] * 5
 
 
 def test_arms_without_validations_have_no_meeting():

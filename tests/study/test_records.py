@@ -127,21 +127,20 @@ def starts(tmp_path_factory):
 
 
 def test_curves_and_meetings_stand_in_the_record(starts):
-    """The fake's curves go straight from nought to the value: the lower one never meets the other."""
+    """The fake's curves go straight from nought to the value: the higher one is ahead from the first on."""
     made, _, _ = starts
     assert json.loads(json.dumps(made)) == made
     value = made['arms'][0]['seeds'][0]['value']
     stage = made['arms'][0]['seeds'][0]['stages'][-1]
     assert stage['curves'] == {'AP': [[20, pytest.approx(value / 2)], [40, pytest.approx(value)]]}
     assert stage['drops'] == []
-    assert [{item['behind'], item['ahead']} for item in made['meetings']] == [
-        {'pre', 'random'},
-        {'pre_long', 'random_long'},
-    ]
+    pairs = [(item['random'], item['pretrained']) for item in made['meetings']]
+    assert pairs == [('random', 'pre'), ('random_long', 'pre_long')]
     means = {arm['name']: arm['mean'] for arm in made['arms']}
     for item in made['meetings']:
-        assert means[item['behind']] < means[item['ahead']] and item['step'] is None
-        assert item['gap'] == pytest.approx(means[item['behind']] - means[item['ahead']])
+        gap = means[item['random']] - means[item['pretrained']]
+        assert item['gap'] == pytest.approx(gap) and item['step'] == (20 if gap > 0 else None)
+        assert item['from_the_first'] == (gap > 0)
 
 
 def test_a_pretraining_is_in_the_totals(starts):

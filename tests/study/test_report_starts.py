@@ -114,11 +114,11 @@ def test_curves_carry_drops_and_a_ring_where_they_meet(results):
     plot = report_starts._plot(results, group, shown, 'AP', False).split('</svg>')[0]
     assert plot.count('class="drop') == 6 * 2  # two drops of each arm
     assert plot.count('class="ring"') == 1
-    meeting = next(item for item in results['meetings'] if item['behind'] == 'random_4x')
+    meeting = next(item for item in results['meetings'] if item['random'] == 'random_4x')
     text = words_of(report_starts.section(results))
     assert f'random_4x meets pretrained_4x at step {meeting["step"]:,} of 2,000' in text
-    assert 'random_1x and pretrained_1x do not meet: random_1x ends' in text
-    assert 'at or over the other' in text and 'A bar across a curve is a drop' in text
+    assert 'random_1x does not meet pretrained_1x: it ends' in text
+    assert 'the mean of the random start is at or over' in text and 'A bar across a curve is a drop' in text
 
 
 def test_the_ring_is_on_the_curve(results):
@@ -136,7 +136,7 @@ def test_the_ring_is_on_the_curve(results):
         ({}, 'r meets p at step 30 of 40, after 240 images, and ends 1.0 points over it. Seed by seed: 20, not.'),
         (
             {'step': None, 'gap': -0.02, 'seeds': [None, None]},
-            'r and p do not meet: r ends 2.0 points under it. Nor do they with any seed.',
+            'r does not meet p: it ends 2.0 points under it. Nor does it with any seed.',
         ),
         ({'seeds': [30]}, 'r meets p at step 30 of 40, after 240 images, and ends 1.0 points over it.'),
         (
@@ -146,7 +146,7 @@ def test_the_ring_is_on_the_curve(results):
     ],
 )
 def test_meetings_are_told_in_words(changes, expected):
-    item = {'behind': 'r', 'ahead': 'p', 'step': 30, 'steps': 40, 'images': 240, 'gap': 0.01, 'seeds': [20, None]}
+    item = {'random': 'r', 'pretrained': 'p', 'step': 30, 'steps': 40, 'images': 240, 'gap': 0.01, 'seeds': [20, None]}
     assert report_starts.meeting_words({**item, 'from_the_first': False, **changes}) == expected
 
 
@@ -206,7 +206,7 @@ def test_one_seed_has_no_spread_anywhere():
     starts = [(start, length) for start in ('random', 'pre') for length in (500, 1000)]
     arms = [fabricated_starts.arm(f'{start}_{n}', n, start != 'random', seeds=1) for start, n in starts]
     words = words_of(report.render(fabricated_starts.results(arms, 'random_500'), Material({})))
-    assert '±' not in words and 'Thin lines' not in words and 't-interval' not in words and 'Nor do they' not in words
+    assert '±' not in words and 'Thin lines' not in words and 't-interval' not in words and 'Nor does it' not in words
     assert 'One seed settles nothing' in words
 
 
