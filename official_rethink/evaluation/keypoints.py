@@ -107,9 +107,10 @@ class KeypointEvaluator:
         if not self._images:
             raise errors.UserError('key points are evaluated on no image at all.')
         numbers = {key: place for place, key in enumerate(self._order(), 1)}
-        truth = [entry for key, number in numbers.items() for entry in self._truth(key, number)]
-        found = [entry for key, number in numbers.items() for entry in self._found(key, number)]
-        run = self._run(truth, found, list(numbers.values()))
+        classes = self._classes()
+        truth = [entry for key, number in numbers.items() for entry in self._truth(key, number, classes)]
+        found = [entry for key, number in numbers.items() for entry in self._found(key, number, classes)]
+        run = self._run(truth, found, list(numbers.values()), classes)
         precision, recall = run['precision'][..., -1], run['recall'][..., -1]
         values = [
             *(precision[..., _ALL], precision[_IOU_50, ..., _ALL], precision[_IOU_75, ..., _ALL]),
@@ -122,18 +123,19 @@ class KeypointEvaluator:
     def results(self) -> list[dict[str, Any]]:
         """The detections as a list that COCO's tools and servers read, coordinates as COCO has them."""
         kept = ('image_id', 'category_id', 'keypoints', 'score')
-        entries = (entry for key in self._order() for entry in self._found(key, key))
+        classes = self._classes()
+        entries = (entry for key in self._order() for entry in self._found(key, key, classes))
         return [{name: entry[name] for name in kept} for entry in entries]
 
     def _order(self) -> list[images.ImageId]:
         return sorted(self._images, key=lambda key: (isinstance(key, str), key))
 
-    def _categories(self) -> list[int]:
+    def _classes(self) -> list[int]:
         if self._layout.categories:
             return list(self._layout.categories)
         return sorted({int(label) for image in self._images.values() for label in image.truth.classes})
 
-    def _truth(self, key: images.ImageId, number: Any) -> list[dict[str, Any]]:
+    def _truth(self, key: images.ImageId, number: Any, classes: list[int]) -> list[dict[str, Any]]:
         truth, points = self._images[key].truth, self._images[key].truth_points
         sides, _ = images.sides_and_areas(truth.boxes)
         rows = zip(truth.classes.tolist(), sides.tolist(), truth.areas.tolist(), truth.is_crowd, points, strict=True)
@@ -148,14 +150,14 @@ class KeypointEvaluator:
                 'num_keypoints': int((placed[:, 2] > 0).sum()),
             }
             for label, box, area, crowd, placed in rows
-            if label in self._categories()
+            if label in classes
         ]
 
-    def _found(self, key: images.ImageId, number: Any) -> list[dict[str, Any]]:
+    def _found(self, key: images.ImageId, number: Any, classes: list[int]) -> list[dict[str, Any]]:
         found, points = self._images[key].found, self._images[key].points
         entries = []
         for label, score, placed in zip(found.classes.tolist(), found.scores.tolist(), points, strict=True):
-            if label not in self._categories():
+            if label not in classes:
                 continue
             low, high = placed[:, :2].min(axis=0), placed[:, :2].max(axis=0)
             entries.append(
@@ -171,14 +173,16 @@ class KeypointEvaluator:
             )
         return entries
 
-    def _run(self, truth: list[dict[str, Any]], found: list[dict[str, Any]], numbers: list[int]) -> dict[str, Any]:
+    def _run(
+        self, truth: list[dict[str, Any]], found: list[dict[str, Any]], numbers: list[int], classes: list[int]
+    ) -> dict[str, Any]:
         from pycocotools import coco, cocoeval  # only where key points are evaluated
 
         def data_set(entries: list[dict[str, Any]]) -> Any:
             built = coco.COCO()
             built.dataset = {
                 'images': [{'id': number} for number in numbers],
-                'categories': [{'id': number, 'name': str(number)} for number in self._categories()],
+                'categories': [{'id': number, 'name': str(number)} for number in classes],
                 # pycocotools takes a match with id 0 for no match.
                 'annotations': [{**entry, 'id': place} for place, entry in enumerate(entries, 1)],
             }
