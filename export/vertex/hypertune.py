@@ -4,7 +4,6 @@ import json
 import math
 import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 
 from official_rethink.common import errors
@@ -15,12 +14,12 @@ DEFAULT_FILE = os.path.join(tempfile.gettempdir(), 'hypertune', 'output.metrics'
 _KEPT = 100
 
 
-def report(metric: str, values: Sequence[tuple[int, float]], environment: Mapping[str, str]) -> str:
+def report(metric: str, values: Sequence[tuple[int, float, float]], environment: Mapping[str, str]) -> str:
     """Writes a trial's measurements.
 
     Args:
         metric: the name in the tuning job's StudySpec.
-        values: (step, value) in the order they were measured; the last 100 are kept.
+        values: (step, value, seconds since 1970) in the order they were measured; the last 100 are kept.
         environment: says where the file is and which trial this is, such as os.environ.
 
     Returns:
@@ -31,7 +30,7 @@ def report(metric: str, values: Sequence[tuple[int, float]], environment: Mappin
     """
     if not values:
         raise errors.UserError(f"this trial measured no '{metric}', so there is nothing to judge it by.")
-    bad = [(step, value) for step, value in values if not math.isfinite(value)]
+    bad = [(step, value) for step, value, _ in values if not math.isfinite(value)]
     if bad:
         raise errors.bad_value(f"'{metric}' at step {bad[0][0]}", bad[0][1], 'a finite number')
     path = environment.get(FILE_VARIABLE) or DEFAULT_FILE
@@ -39,10 +38,10 @@ def report(metric: str, values: Sequence[tuple[int, float]], environment: Mappin
     # Numbers are texts in this file, except for the time.
     lines = [
         json.dumps(
-            {'timestamp': time.time(), 'trial': str(trial), metric: str(float(value)), 'global_step': str(step)},
+            {'timestamp': when, 'trial': str(trial), metric: str(float(value)), 'global_step': str(step)},
             sort_keys=True,
         )
-        for step, value in values[-_KEPT:]
+        for step, value, when in values[-_KEPT:]
     ]
     try:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)

@@ -66,7 +66,11 @@ def _report(metric: str, goal: str, model_dir: str) -> str:
     entries = [entry for entry in run_log.read_metrics(model_dir) if entry['kind'] == 'validation']
     if entries and not any(metric in entry['metrics'] for entry in entries):
         raise errors.unknown_name('metric', metric, entries[-1]['metrics'], '--metric')
-    measured = [(int(e['step']), float(e['metrics'][metric])) for e in entries if metric in e['metrics']]
+    measured = [
+        (int(entry['step']), float(entry['metrics'][metric]), float(entry['time']))
+        for entry in entries
+        if metric in entry['metrics']
+    ]
     path = hypertune.report(metric, measured, os.environ)
     best = (max if goal == 'higher' else min)(measured, key=lambda item: item[1])
     return f"{len(measured)} measurements in '{path}'; the best: {metric} {best[1]:.4f} at step {best[0]}.\n"
