@@ -123,10 +123,11 @@ class BoxKind(kind.Kind):
             )
 
     def inputs(self, args: argparse.Namespace) -> dict[str, Any]:
-        """The threshold of key points, of a teacher that finds them, and the views, if there are several."""
+        """How images are resized, the views if there are several, the threshold of key points if it finds any."""
         asked = {'keypoint_threshold': args.keypoint_threshold} if 'keypoints' in self.further else {}
-        several = views.augmented(self.params.task)
-        return {**asked, **({'inference': self.params.task.inference.as_dict()} if several else {})}
+        task = self.params.task
+        asked |= {'resizing': task.resizing.as_dict()} if task.resizing.shorter_side else {}
+        return {**asked, **({'inference': task.inference.as_dict()} if views.augmented(task) else {})}
 
     def predict(self, task: Any, model: Any) -> inference.Predict:
         """The task's own, as `task.inference` says."""

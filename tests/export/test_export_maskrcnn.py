@@ -1,4 +1,4 @@
-"""A two-stage detector exported by the command: masks of boxes and of images, compared, refused, and as a teacher."""
+"""A two-stage detector exported by the command: masks, of images too, and key points; compared, and as a teacher."""
 
 import json
 import pathlib
@@ -17,13 +17,19 @@ from official_rethink.pseudo_labels import teacher
 from tests.tasks import maskrcnn_world as world
 
 pytestmark = pytest.mark.slow
+KEYPOINTS = {
+    'include_keypoints': True,
+    'keypoint_head': {'num_keypoints': 3, 'num_convs': 1, 'num_filters': 8},
+    'keypoint_sampler': {'num_sampled_keypoints': 4},
+    'keypoint_roi_aligner': {'crop_size': 7},
+}
 _MODELS: list[Any] = []  # the task and the network of the checkpoint
 
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp('export_maskrcnn')
-    _MODELS.append(world.make(folder))
+    _MODELS.append(world.make(folder, **KEYPOINTS))
     more = ('--verify_images=1',)
     override = '--params_override=task.export_config.output_image_masks=true'
     assert export_saved_model.main(world.arguments(folder, f'--export_dir={folder}/export', override, *more)) == 0
@@ -52,7 +58,7 @@ def test_what_it_gives(made: pathlib.Path) -> None:
         expected = task.predict(resized[tf.newaxis], info[tf.newaxis], model)
         count = int(expected['num_detections'][0])
         assert count == found['num_detections'][row] > 0
-        for name in ('boxes', 'scores', 'masks'):
+        for name in ('boxes', 'scores', 'masks', 'keypoints'):
             np.testing.assert_allclose(found[f'detection_{name}'][row], expected[name][0], atol=1e-3, err_msg=name)
         whole = found['detection_image_masks'][row]
         for place in range(count):
@@ -62,7 +68,7 @@ def test_what_it_gives(made: pathlib.Path) -> None:
             assert (whole[place, :height, :width] != own).sum() <= 2
         assert not whole[count:].any() and not whole[:, height:].any() and not whole[:, :, width:].any()
     facts = loaded.signatures['metadata']()
-    assert facts['gives_masks'].numpy() and facts['gives_image_masks'].numpy() and not facts['gives_keypoints'].numpy()
+    assert facts['gives_masks'].numpy() and facts['gives_image_masks'].numpy() and facts['gives_keypoints'].numpy()
     nothing = loaded.signatures['image_bytes'](inputs=tf.zeros([0], tf.string))
     assert nothing['detection_masks'].shape == [0, 10, 14, 14] and nothing['detection_image_masks'].shape[0] == 0
 
@@ -70,10 +76,11 @@ def test_what_it_gives(made: pathlib.Path) -> None:
 def test_what_is_said_of_it(made: pathlib.Path) -> None:
     report, about = _json(made / 'export' / 'verification.json'), _json(made / 'export' / 'export.json')
     assert report['passed'] and report['detections'] > 2
-    assert report['tolerance']['mask_probability'] == 1e-3 and 'keypoint_pixels' not in report['tolerance']
+    assert report['tolerance']['mask_probability'] == 1e-3 and report['tolerance']['keypoint_pixels'] == 0.1
     for found in report['signatures'].values():
-        assert found['max_mask_difference'] <= 1e-3 and found['image_mask_mismatches'] == 0
-    assert about['masks'] == 'probabilities over each box' and 'image_masks' in about and 'keypoints' not in about
+        assert found['max_mask_difference'] <= 1e-3
+        assert found['image_mask_mismatches'] == found['keypoint_mismatches'] == 0
+    assert about['masks'] == 'probabilities over each box' and 'image_masks' in about and 'keypoints' in about
     assert about['signatures']['image_bytes']['outputs']['detection_image_masks'] == 'uint8 [?, 10, ?, ?]'
 
 
@@ -87,12 +94,12 @@ def test_is_a_teacher_with_masks(made: pathlib.Path, tmp_path: pathlib.Path) -> 
     """As pseudo_label uses it, fed with images already resized; one that gives no masks is refused."""
     task, model = _MODELS[0]
     strategy, folder = tf.distribute.get_strategy(), str(made / 'export' / 'saved_model')
-    loaded = teacher.SavedModel(folder, task.output_size, False, strategy, further=('masks',))
+    loaded = teacher.SavedModel(folder, task.output_size, False, strategy, further=('masks', 'keypoints'))
     for images, labels in task.build_inputs(task.task_config.validation_data).take(1):
         expected = task.predict(images, labels['image_info'], model)
         ours = loaded.predict(images, labels['image_info'])
     assert int(tf.reduce_sum(ours['num_detections'])) > 4
-    for name in ('boxes', 'scores', 'classes', 'masks'):
+    for name in ('boxes', 'scores', 'classes', 'masks', 'keypoints'):
         np.testing.assert_allclose(ours[name], expected[name], atol=1e-3, err_msg=name)
     without = teacher.SavedModel(folder, task.output_size, False, strategy)
     assert 'masks' not in without.predict(images, labels['image_info'])

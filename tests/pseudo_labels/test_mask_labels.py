@@ -136,8 +136,8 @@ def test_a_truth_without_masks(made: pathlib.Path, tmp_path: pathlib.Path, capsy
 def test_the_gallery_shows_masks(made: pathlib.Path) -> None:
     place = store.Store(str(made / 'labels'), COUNT, 5, making.CATEGORIES, best=2)
     record = making.read(made / 'labels')[0]
-    (drawn,) = pictures._draw([record], {1: 'red'}, 0.5, 1)
-    (bare,) = pictures._draw([_without_masks(record)], {1: 'red'}, 0.5, 1)
+    (drawn,) = pictures._draw([record], {1: 'red'}, 0.5, 1, ())
+    (bare,) = pictures._draw([_without_masks(record)], {1: 'red'}, 0.5, 1, ())
     assert drawn.shape == bare.shape and (drawn != bare).any()
     # Only inside the box, 8 16 24 40 of 48 x 64, here 5 times as large; its frame and name are on top.
     changed = np.argwhere((drawn != bare).any(-1)) / 5
