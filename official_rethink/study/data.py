@@ -143,3 +143,33 @@ def own_data(config: study_config.StudyConfig, num_classes: int, other_classes: 
         **extra,
         other_classes=dict(other_classes),
     )
+
+
+def split(data: Data, arm: study_config.ArmConfig, seed: int) -> tuple[str, Step | None]:
+    """Path of the file that says which labels an arm learns from, and the step that makes it; '' for all labels."""
+    if arm.label_count:
+        kind, value, folder = 'count', str(arm.label_count), 'count'
+    elif arm.label_fraction != 1:
+        kind, value, folder = 'fraction', repr(float(arm.label_fraction)), 'labels'
+    else:
+        return '', None
+    # A part's images do not depend on which others are asked for, so each has its own step.
+    name = f'splits/{folder}{value}-seed{seed}'
+    step = Step(
+        name=name,
+        kind='split',
+        module='official_rethink.prepare',
+        arguments=(
+            'split',
+            f'--input={data.labelled}',
+            f'--{kind}s={value}',
+            f'--seed={seed}',
+            f'--output_dir={{out}}/{name}',
+        ),
+        needs=data.steps('labelled'),
+        inputs=data.inputs('labelled'),
+        products=(f'splits/{kind}_*.json',),
+        total=1,
+        unit=kind,
+    )
+    return f'{{out}}/{name}/splits/{kind}_{value}_seed_{seed}.json', step

@@ -8,6 +8,7 @@ from typing import Any
 from official_rethink.common import files
 from official_rethink.configs import study as study_config
 from official_rethink.study import identity, settings
+from official_rethink.study.steps import Step
 
 BEST, RANKING = 'best.yaml', 'ranking.json'
 
@@ -46,15 +47,36 @@ def trial(grid: study_config.GridConfig, arm: study_config.ArmConfig, values: di
     return arm.replace(name='', params_override=override, steps=grid.steps or arm.steps)
 
 
-def step_name(grid: study_config.GridConfig, arm: study_config.ArmConfig, default_steps: int) -> str:
-    """Name of the step that ranks an arm's trainings; equal arms have the same."""
-    return f'grids/{grid.name}-{identity.of(arm, default_steps)}'
+def ranking_step(
+    grid: study_config.GridConfig,
+    arm: study_config.ArmConfig,
+    default_steps: int,
+    trials: tuple[tuple[str, dict[str, Any]], ...],
+    metric: str,
+) -> Step:
+    """The step that ranks an arm's trainings; of equal arms it is the same.
 
-
-def config(trials: tuple[tuple[str, dict[str, Any]], ...], metric: str) -> dict[str, Any]:
-    """What the ranking reads: the number to rank by, and each training's step, folder and values."""
+    Args:
+        grid: the search.
+        arm: the arm that is tuned.
+        default_steps: length of supervised arms that have none of their own.
+        trials: the trainings' steps with their values.
+        metric: the number to rank by.
+    """
+    name = f'grids/{grid.name}-{identity.of(arm, default_steps)}'
     rows = [{'step': step, 'folder': f'{{out}}/{step}', 'values': values} for step, values in trials]
-    return {'metric': metric, 'trials': rows}
+    return Step(
+        name=name,
+        kind='grid',
+        module='official_rethink.study.select',
+        arguments=(f'--output_dir={{out}}/{name}',),
+        config={'metric': metric, 'trials': rows},
+        needs=tuple(dict.fromkeys(step for step, _ in trials)),
+        products=(BEST,),
+        leaves=(RANKING,),
+        total=len(trials),
+        unit='trials',
+    )
 
 
 def ranking(search: Search, out: str) -> dict[str, Any]:

@@ -131,19 +131,7 @@ class _Builder:
         trials = tuple(
             (self._supervised(one, grid.seed, 'trial', self._config.steps_of(one)), values) for values, one in tried
         )
-        name = grids.step_name(grid, tuned, self._config.supervised_steps())
-        step = Step(
-            name=name,
-            kind='grid',
-            module='official_rethink.study.select',
-            arguments=(f'--output_dir={{out}}/{name}',),
-            config=grids.config(trials, self._kind.metric),
-            needs=tuple(dict.fromkeys(trial for trial, _ in trials)),
-            products=(grids.BEST,),
-            leaves=(grids.RANKING,),
-            total=len(trials),
-            unit='trials',
-        )
+        step = grids.ranking_step(grid, tuned, self._config.supervised_steps(), trials, self._kind.metric)
         return grids.Search(grid.name, tuned.name, self.add(step), trials)
 
     def _pretraining(self, item: study_config.PretrainingConfig) -> str:
@@ -160,32 +148,8 @@ class _Builder:
 
     def _split(self, arm: study_config.ArmConfig, seed: int) -> tuple[str, tuple[str, ...]]:
         """Path of the arm's split file and the step that makes it; nothing for all labels."""
-        if arm.label_fraction == 1 and not arm.label_count:
-            return '', ()
-        # A fraction's images do not depend on which others are asked for, so each has its own step.
-        if arm.label_count:
-            kind, value = 'count', str(arm.label_count)
-        else:
-            kind, value = 'fraction', repr(float(arm.label_fraction))
-        name = f'splits/{kind if arm.label_count else "labels"}{value}-seed{seed}'
-        step = Step(
-            name=name,
-            kind='split',
-            module='official_rethink.prepare',
-            arguments=(
-                'split',
-                f'--input={self._data.labelled}',
-                f'--{kind}s={value}',
-                f'--seed={seed}',
-                f'--output_dir={{out}}/{name}',
-            ),
-            needs=self._data.steps('labelled'),
-            inputs=self._data.inputs('labelled'),
-            products=(f'splits/{kind}_*.json',),
-            total=1,
-            unit=kind,
-        )
-        return f'{{out}}/{name}/splits/{kind}_{value}_seed_{seed}.json', (self.add(step),)
+        path, step = study_data.split(self._data, arm, seed)
+        return path, (self.add(step),) if step else ()
 
     def _training(
         self,
