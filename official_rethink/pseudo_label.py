@@ -195,12 +195,8 @@ def _build_teacher(kind: Any, strategy: Any, task: Any, files_of: Any) -> tuple[
     from official_rethink.pseudo_labels import teacher  # noqa: PLC0415
     from official_rethink.tasks import evaluate  # noqa: PLC0415
 
-    if files_of.is_saved_model and not kind.takes_saved_models:
-        raise errors.UserError(
-            f"'{files_of.path}' is a SavedModel, which can be a teacher for detection only; name a checkpoint."
-        )
     if files_of.is_saved_model:
-        kind.check_saved_model()
+        kind.check_saved_model(files_of.path)
         normalized = teacher.gives_shares(files_of.path)
         if normalized is None:
             normalized = kind.params.task.export_config.output_normalized_coordinates

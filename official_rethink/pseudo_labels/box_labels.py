@@ -114,8 +114,9 @@ class BoxKind(kind.Kind):
         named = {'masks': 'include_mask', 'keypoints': 'include_keypoints'}
         return tuple(name for name, field in named.items() if getattr(self.params.task.model, field, False))
 
-    def check_saved_model(self) -> None:
+    def check_saved_model(self, path: str) -> None:
         """Refuses test-time augmentation, for which the teacher has to be a checkpoint."""
+        super().check_saved_model(path)
         if views.augmented(self.params.task):
             raise errors.UserError(
                 'task.inference (or --scales, --flip) asks for more than plain inference, but the teacher is a '

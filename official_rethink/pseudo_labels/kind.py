@@ -72,8 +72,12 @@ class Kind(abc.ABC):
         del args
         return {}
 
-    def check_saved_model(self) -> None:
-        """Refuses what a SavedModel of this kind cannot do as a teacher; only called if one is to be it."""
+    def check_saved_model(self, path: str) -> None:
+        """Refuses a SavedModel as the teacher where it cannot be one."""
+        if not self.takes_saved_models:
+            raise errors.UserError(
+                f"'{path}' is a SavedModel, which can be a teacher for detection only; name a checkpoint."
+            )
 
     def finds_nothing(self, metrics: Mapping[str, float]) -> str:
         """Returns what of a teacher's evaluation is 0 if it finds nothing, in words; '' if it finds something."""

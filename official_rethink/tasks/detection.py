@@ -178,7 +178,7 @@ class DetectionTask(family.FamilyTask):
         if not views.augmented(self.task_config):
             return self.predict(images, image_info, model)
         return family.at_least_one(
-            lambda *batch: augmented_inference.detect(self, *batch, model), images, image_info
+            lambda seen, info: augmented_inference.detect(self, seen, info, model), images, image_info
         )
 
     def candidates(self, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> union.Candidates:

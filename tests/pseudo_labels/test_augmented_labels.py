@@ -56,8 +56,8 @@ def test_flags_ask_for_views():
 
     assert kind.predict(Task(), 'model')('images', 'info') == ('images', 'info', 'model')
     with pytest.raises(errors.UserError, match='asks for more than plain inference, but the teacher is a SavedModel'):
-        kind.check_saved_model()
-    _kind()[1].check_saved_model()
+        kind.check_saved_model('export')
+    _kind()[1].check_saved_model('export')
     with pytest.raises(errors.UserError, match='numbers with commas'):
         kind.check(_flags(scales='a'))
 

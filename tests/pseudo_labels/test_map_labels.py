@@ -240,7 +240,7 @@ def test_flags_that_are_refused(given: dict[str, Any], told: str) -> None:
 
 def test_flags_of_label_maps_are_no_detector_s() -> None:
     params = parse.load_experiment('retinanet_efficientnet_coco')
-    with pytest.raises(errors.UserError, match='--tile_overlap is 4, but the teacher is a detector. Leave the flag out'):
+    with pytest.raises(errors.UserError, match='tile_overlap is 4, but the teacher is a detector. Leave the flag out'):
         kinds.of(params, 'e').check(_flags(tile_overlap=4))
 
 
