@@ -170,6 +170,7 @@ def _follow(args: argparse.Namespace, service: Any, name: str, screen: Any) -> i
     from export.vertex import client, watch  # noqa: PLC0415
 
     again = f'python -m export.vertex.submit --attach={name}'
+    again += f' --api_endpoint={args.api_endpoint}' if args.api_endpoint else ''
     try:
         job = watch.follow(service, name, screen, args.poll_seconds)
     except client.RefusedError as error:
