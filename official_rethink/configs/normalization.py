@@ -1,6 +1,7 @@
 """Which normalisation a network is built with: one choice for every family and every backbone."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from official.vision.configs import common
 
@@ -46,5 +47,17 @@ def check(rules: checks.Rules) -> None:
         )
     backbone = rules.config.task.model.backbone
     frozen = f'task.model.backbone.{backbone.type}.bn_trainable'
-    if getattr(backbone.get(), 'bn_trainable', True) is False and not rules.config.task.init_checkpoint:
+    keeps = getattr(backbone.get(), 'bn_trainable', True) is False
+    if keeps and not rules.config.task.init_checkpoint:
         raise rules.clash(frozen, 'task.init_checkpoint', 'without a checkpoint, random weights would stay frozen')
+    modules = rules.config.task.init_checkpoint_modules
+    if (keeps or config.normalization == FROZEN) and not {'all', 'backbone'} & {*_listed(modules)}:
+        raise rules.clash(
+            'task.init_checkpoint_modules',
+            frozen if keeps else KEY + 'normalization',
+            "what is frozen has to be restored: 'all', or a list with 'backbone'",
+        )
+
+
+def _listed(modules: str | Sequence[str]) -> list[str]:
+    return [modules] if isinstance(modules, str) else list(modules)

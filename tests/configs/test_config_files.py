@@ -14,7 +14,8 @@ ZOPH = sorted((ROOT / 'configs' / 'zoph2020').glob('*.yaml'))
 QUICK = sorted((ROOT / 'configs' / 'quick').glob('*retinanet_*net.yaml'))
 QUICK = [path for path in QUICK if re.search('efficientnet|spinenet', path.name)]
 QUICK += [ROOT / 'configs' / 'quick' / name for name in ('simclr.yaml', 'maskrcnn.yaml', 'fasterrcnn_voc.yaml')]
-QUICK += [ROOT / 'configs' / 'quick' / 'keypointrcnn.yaml']
+TWO_STAGE = ('keypointrcnn', 'cascadercnn', 'maskrcnn_resnext', 'maskrcnn_efficientnet', 'fasterrcnn_vgg')
+QUICK += [ROOT / 'configs' / 'quick' / f'{name}.yaml' for name in TWO_STAGE]
 QUICK += sorted((ROOT / 'configs' / 'quick').glob('*seg_*.yaml'))
 # Two initialisations of Table 1; Table 2 in four columns and two students; Figure 1's row; six rows of Table 3 in
 # three columns; the four rows of Table 4; Table 5; joint training in Table 7, whose other columns are Table 3's; the
@@ -45,7 +46,7 @@ def _leaf_keys(values, prefix=''):
 
 def test_there_is_a_file_for_every_row():
     assert len(ZOPH) == EXPECTED_FILES
-    assert len(QUICK) == 4 + 3 + 4
+    assert len(QUICK) == 4 + 3 + len(TWO_STAGE) + 4
 
 
 @pytest.mark.parametrize('path', ZOPH + QUICK, ids=lambda path: path.stem)
