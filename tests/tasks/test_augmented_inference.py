@@ -65,9 +65,10 @@ def test_one_view_is_plain_inference(two_stage):
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_mirrored_image_has_mirrored_answers_and_masks_are_means(two_stage):
     params, model = two_stage
-    task = _task(params, scales=[1.0, 1.5], flip=True, box_voting_threshold=0.9)
+    task = _task(params, scales=[1.5], flip=True, box_voting_threshold=0.9)
     originals = _originals((24, 32), (32, 20))
     infer = _inferring(task, model)
     found, mirrored = infer(originals), infer([image[:, ::-1].copy() for image in originals])
@@ -93,7 +94,7 @@ def _check_means(task, model, originals, found):
         boxes = views.to_view(view, tf.constant(found['boxes']), info)
         look = looks.regions(model, task.preprocess(seen), boxes, tf.constant(found['classes']))
         shares.append(look[looks.MASKS].numpy()[..., :: -1 if view.mirrored else 1])
-    assert len(shares) == 4 and not np.allclose(shares[0], shares[1], atol=1e-3)
+    assert len(shares) == 2 and not np.allclose(shares[0], shares[1], atol=1e-3)
     np.testing.assert_allclose(found['masks'], np.mean(shares, axis=0), atol=1e-4)
 
 
@@ -123,6 +124,30 @@ def test_a_one_stage_detector_and_its_loss():
     np.testing.assert_allclose(turned['scores'], found['detections']['scores'], atol=1e-4)
 
 
+@pytest.mark.slow
+def test_key_points_of_a_mirrored_image_trade_places(monkeypatch):
+    model = {
+        'include_mask': False,
+        'include_keypoints': True,
+        'keypoint_head': {'num_keypoints': 3, 'num_convs': 1, 'num_filters': 8, 'upsample_factor': 2},
+        'keypoint_sampler': {'num_sampled_keypoints': 4},
+        'keypoint_roi_aligner': {'crop_size': 4},
+    }
+    task = _task(tiny.params('keypointrcnn_resnetfpn_gn_coco', model), flip=True)
+    monkeypatch.setattr(task, 'flip_order', lambda: [1, 0, 2])
+    tf.keras.utils.set_random_seed(3)
+    originals = _originals((32, 32))
+    infer = _inferring(task, task.build_model())
+    found, mirrored = infer(originals), infer([image[:, ::-1].copy() for image in originals])
+    turned = mirrored['keypoints'][..., [1, 0, 2], :] * [1, -1, 1] + [0, 32, 0]
+    count = found['num_detections'][0]
+    assert count > 0 and found['keypoints'].shape[2:] == (3, 3)
+    # Maps of random weights are nearly even, so that rounding moves a top now and then.
+    near = np.abs(found['keypoints'][0, :count] - turned[0, :count]) < 0.05
+    assert near.all(axis=-1).mean() > 0.9
+
+
+@pytest.mark.slow
 def test_on_two_devices_one_of_them_without_an_image():
     strategy = devices.two_devices()
     task = _task(small.small_params(), flip=True)
