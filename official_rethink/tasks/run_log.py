@@ -123,6 +123,7 @@ class RunLog:
         if not math.isfinite(loss) or loss > self._loss_limit:
             first = max((e['step'] for e in self.entries[:-1] if e['kind'] == 'train'), default=0)
             found = f'the training loss is {loss} between steps {first} and {step}'
+            files.write_json(os.path.join(self._model_dir, COST), self.cost())
             files.write_json(os.path.join(self._model_dir, DIVERGED), {'step': step, 'message': f'{found}.'})
             raise errors.UserError(
                 f'{found} of {self._model_dir}. Lower '

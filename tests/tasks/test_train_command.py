@@ -133,6 +133,7 @@ def test_nan_loss_stops_with_the_reason(tmp_path):
     # For a search over settings, of which one has to fail.
     left = tmp_path / 'diverged.json'
     assert json.loads(left.read_text()) == {'step': 10, 'message': 'the training loss is nan between steps 5 and 10.'}
+    assert json.loads((tmp_path / 'cost.json').read_text())['steps'] == 10
     log.resume(5)
     assert not left.exists()
     log = run_log.RunLog(str(tmp_path), total_steps=10, images_per_step=2, pixels_per_image=4, loss_limit=1e6)
