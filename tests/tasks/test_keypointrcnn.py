@@ -106,6 +106,21 @@ def test_places_in_the_original_image(built):
 
 
 @pytest.mark.slow
+def test_beside_masks_on_a_cascade():
+    """All branches at once: masks and points are learnt in the last stage's regions, and found for its boxes."""
+    cascade = {'roi_sampler': {'cascade_iou_thresholds': [0.6, 0.7]}}
+    task = _task(include_mask=True, detection_head={'class_agnostic_bbox_pred': True}, **cascade)
+    model = task.build_model()
+    inputs = _batch()
+    named, gradients = tf.function(lambda: _gradients(task, model, inputs))()
+    assert named['mask_loss'] > 0 and named['keypoint_loss'] > 0
+    assert all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in gradients)
+    images, labels = inputs
+    found = tf.function(lambda: task.predict(images, labels['image_info'], model))()
+    assert found['masks'].shape[:2] == found['keypoints'].shape[:2] == [4, 10]
+
+
+@pytest.mark.slow
 def test_two_devices_equal_one(built, compiled):
     named, _ = compiled(*_batch())
     strategy = devices.two_devices()
