@@ -24,7 +24,8 @@ class Evidence:
         words: what is compared, with what it comes to in points.
         arms: names of the arms in it.
         difference: positive where it speaks for the paper.
-        margin: where a paper says "no worse": an interval that lies over minus this speaks for it.
+        margin: where a paper says "no worse": an interval that lies over minus this speaks for it, one that lies under
+            it against.
     """
 
     words: str
@@ -35,12 +36,12 @@ class Evidence:
     @property
     def sign(self) -> int:
         """1 if it clearly speaks for the paper, -1 if clearly against it, 0 if the seeds do not tell."""
-        low = self.difference.low
-        if self.margin and low is not None and low > -self.margin:
-            return 1
-        if not self.difference.clear:
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None:
             return 0
-        return 1 if self.difference.mean > 0 else -1
+        # A bound at the border itself tells nothing.
+        border = -self.margin
+        return 1 if low > border else -1 if high < border else 0
 
 
 def values(arm: Arm) -> list[float]:

@@ -57,6 +57,9 @@ def test_the_best_of_each_start_is_compared():
         (0.05, _EXACT, findings.CONFIRMED),  # better is no worse
         (-0.011, _SPREAD, findings.OPEN),
         (0.0, _SPREAD, findings.OPEN),  # level in the mean, but two seeds leave it open
+        # Two seeds: half the interval is 12.7 times 0.001, so it goes from -0.0277 to -0.0023: behind, but by how much?
+        (-0.015, (-0.001, 0.001), findings.OPEN),
+        (-0.03, (-0.001, 0.001), findings.CONTRADICTED),  # to -0.0173: by more than the margin
     ],
 )
 def test_level_is_within_a_point(gap, noise, word):
