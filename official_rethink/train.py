@@ -84,6 +84,7 @@ def main(argv: Sequence[str]) -> int:
         measured = evaluate.evaluate_checkpoint(
             strategy, task, model, flags.checkpoint or model_dir, params.task.validation_data, output
         )
+        sys.stdout.write(f'{_measured_words(measured)}; {output}:\n')
         _print_metrics(measured['metrics'])
         return 0
     for remark in schedule.remarks(params):
@@ -105,6 +106,17 @@ def _categories(input_path: str) -> dict[int, str] | None:
     except errors.UserError:
         return None  # shards of another writer; their classes keep their numbers
     return {category['id']: category['name'] for category in description['categories']}
+
+
+def _measured_words(measured: dict[str, Any]) -> str:
+    """What was measured, on what, and in how many views of each image."""
+    words = f"checkpoint {measured['checkpoint']} (step {measured['step']}) on {measured['data']}"
+    inference = measured.get('inference', {})
+    scales, flip = inference.get('scales', [1.0]), inference.get('flip', False)
+    if list(scales) == [1.0] and not flip:
+        return words
+    sizes = ', '.join(f'{scale:g}' for scale in scales)
+    return f"{words}, each image at {sizes} of its size{' and mirrored' if flip else ''}"
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:

@@ -226,4 +226,9 @@ def _validate_data(config: Any, rules: checks.Rules) -> None:
     for name in needed_sets(config):
         optional = name == 'classification_validation' and 'classification' not in kinds
         if not getattr(data, name) and not optional:
-            raise rules.fail(f'data.{name}', 'a shard pattern, since an arm is joint or starts from a pre-training')
+            raise rules.fail(
+                f'data.{name}',
+                'a shard pattern, since an arm is joint or starts from a pre-training; `prepare imagenet` makes such a '
+                "set of images in a folder a class. An arm with pretraining: '' and a checkpoint as `initialization` "
+                'needs none',
+            )

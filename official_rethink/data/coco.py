@@ -217,7 +217,17 @@ class _Reader:
         self._named = {identifier for identifier in found if isinstance(identifier, (int, str))}
 
     def annotations(self, entries: list[Any]) -> None:
-        """Adds every annotation to its image's item; empties the list, for its memory."""
+        """Adds every annotation to its image's item; empties the list, for its memory.
+
+        Raises:
+            UserError: masks are asked for, and there are none.
+        """
+        masked = (isinstance(entry, dict) and 'segmentation' in entry for entry in entries)
+        if self.include_masks and entries and not any(masked):
+            raise errors.UserError(
+                f"no annotation of '{self.path}' has a mask ('segmentation'), but --include_masks asks for them; leave "
+                'the flag out, and train with task.model.include_mask=false.'
+            )
 
         def check(entry: dict[str, Any], taken: set[Any]) -> None:
             self._unique(entry, taken, 'annotation')

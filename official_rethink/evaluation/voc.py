@@ -175,6 +175,7 @@ def _outcomes(ordered: Sequence[_Image]) -> dict[int, _Outcomes]:
             scores = image.found.scores[mine]
             order = np.argsort(-scores, kind='stable')
             hits = _match(matching.overlap(image.found.boxes[mine][order], image.truth.boxes[theirs]))
+            # A detection without a hit, -1, takes the last: it is on nothing.
             on_ignored = np.append(ignored, False)[hits]
             outcomes.scores.append(scores[order])
             outcomes.right.append(_first_of_each(hits) & ~on_ignored)

@@ -72,7 +72,15 @@ def either(
     """Returns in inference what the whole cascade gives where it is on, and else what its first stage gives.
 
     Of the whole cascade, only what the first stage gives under the same name: the last stage's boxes and detections.
+    Model Garden's caller unpacks matches with the truth as well, which inference has none of.
+
+    Args:
+        on: bool scalar, a tensor, so that a checkpoint decides and not the trace.
+        whole: gives outputs and intermediate outputs of all stages.
+        first: those of the first stage alone.
     """
+    # Both branches of a conditional in a graph have to give the same names. They are traced in the order of the call,
+    # the first stage's first, so what is left after it is what both have. Eagerly only one runs, and gives all it has.
     names: list[set[str]] = []
 
     def given(branch: Callable[[], tuple[dict, dict]]) -> Callable[[], tuple[dict, dict]]:
@@ -84,7 +92,6 @@ def either(
 
         return tensors
 
-    # The first stage's names come first, which are those that the whole cascade has too.
     first_only = given(first)
     outputs, intermediate = tf.cond(tf.logical_not(on), first_only, given(whole))
     return outputs, {**dict.fromkeys(('matched_gt_boxes', 'matched_gt_indices', 'matched_gt_classes')), **intermediate}

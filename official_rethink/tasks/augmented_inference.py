@@ -13,10 +13,11 @@ from official_rethink.modeling import looks, union, views
 
 
 def detect(task: Any, images: tf.Tensor, image_info: tf.Tensor, model: tf.keras.Model) -> dict[str, tf.Tensor]:
-    """Detects in all the views of `task.inference`.
+    """Detects in all the views of `task.inference`; the model takes images of any size from then on.
 
     Args:
-        task: `tasks.detection.DetectionTask`.
+        task: `tasks.detection.DetectionTask`, whose `candidates` look at one view and whose `looks_twice` says whether
+            final boxes have masks or key points.
         images: uint8 [B, S, S, 3], read by `views.reading`.
         image_info: float32 [B, 4, 2], of the reading.
         model: in inference mode.

@@ -88,7 +88,8 @@ def evaluate_checkpoint(
             folder '…_label_maps'; see `LabelMapWriter`.
 
     Returns:
-        {'checkpoint', 'step', 'data', 'metrics', 'values_hash'}: the last of what the checkpoint holds.
+        {'checkpoint', 'step', 'data', 'metrics', 'values_hash'}: the last of what the checkpoint holds; of tasks that
+        know test-time augmentation also 'inference', its settings.
     """
     prefix = restore.find_checkpoint(checkpoint)
     restore.restore(model.checkpoint_items, prefix, 'all')
@@ -111,6 +112,8 @@ def evaluate_checkpoint(
         'metrics': {name: float(value) for name, value in metrics.items()},
         'values_hash': restore.values_hash(prefix),
     }
+    if hasattr(task.task_config, 'inference'):
+        result['inference'] = task.task_config.inference.as_dict()
     if detects:
         task.detection_listener = None
         files.write_json(output.removesuffix('.json') + '_detections.json', shown)

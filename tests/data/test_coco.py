@@ -327,7 +327,7 @@ def test_twenty_problems_are_told_at_once(tmp_path):
         {'id': i, 'image_id': 11, 'category_id': 3, 'bbox': [0, 0, 0, 0]} for i in range(1, 31)
     ]
     with pytest.raises(errors.UserError, match='the first 20 problems') as caught:
-        convert(tmp_path, value)
+        convert(tmp_path, value, include_masks=False)
     assert 'annotation 20 ' in str(caught.value)
     assert 'annotation 21 ' not in str(caught.value)
 
@@ -378,3 +378,11 @@ def test_inputs_hash_follows_file_images_and_options(tmp_path):
     assert changed != first
     (tmp_path / 'instances.json').write_text('{}')
     assert coco.inputs_hash(annotations, images_dir, include_masks=False) not in (first, changed)
+
+
+def test_masks_asked_for_of_a_file_without_any(tmp_path):
+    value = making.content()
+    for entry in value['annotations']:
+        entry.pop('segmentation', None)
+    with pytest.raises(errors.UserError, match='--include_masks asks for them; leave the flag out'):
+        convert(tmp_path, value)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from official_rethink import train as train_command
 from official_rethink.common import errors
 from official_rethink.configs import detection as configs
 from official_rethink.tasks import run_log, runner
@@ -184,3 +185,12 @@ def test_configs_build_a_task_each():
 
     for config in (configs.DetectionTask(), configs.SelfTrainingDetectionTask()):
         assert type(task_factory.get_task(config)).__name__ == type(config).__name__
+
+
+def test_an_evaluation_says_what_it_measured():
+    measured = {'checkpoint': 'ckpt-40', 'step': 40, 'data': 'shards/val*'}
+    measured['inference'] = {'scales': [1.0], 'flip': False}
+    plain = 'checkpoint ckpt-40 (step 40) on shards/val*'
+    assert train_command._measured_words(measured) == plain
+    measured['inference'] = {'scales': [0.5, 1.0], 'flip': True}
+    assert train_command._measured_words(measured) == plain + ', each image at 0.5, 1 of its size and mirrored'
