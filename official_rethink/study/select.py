@@ -11,19 +11,20 @@ from typing import Any
 import yaml
 
 from official_rethink.common import entry_point, errors, files
-from official_rethink.study import grids, outputs, settings
 
 
 def main(argv: Sequence[str]) -> int:
     """Ranks the trainings named by the flags; returns the exit code."""
     parser = entry_point.Parser(prog='python -m official_rethink.study.select', description=__doc__)
     parser.add_argument('--config_file', required=True, help='{metric, trials: [{step, folder, values}]}; of a study')
-    parser.add_argument('--output_dir', required=True, help=f'folder for {grids.BEST} and {grids.RANKING}')
+    parser.add_argument('--output_dir', required=True, help='folder for the best values and the ranking')
     _select(parser.parse_args(argv))
     return 0
 
 
 def _select(flags: argparse.Namespace) -> None:
+    from official_rethink.study import grids, outputs, settings  # noqa: PLC0415  (TensorFlow)
+
     with open(flags.config_file, encoding='utf-8') as handle:
         config = yaml.safe_load(handle)
     rows = rank([_row(trial, config['metric']) for trial in config['trials']])
@@ -43,6 +44,8 @@ def _select(flags: argparse.Namespace) -> None:
 
 def _row(trial: dict[str, Any], metric: str) -> dict[str, Any]:
     """A training with the value of its best checkpoint on the validation images; None if it diverged."""
+    from official_rethink.study import outputs  # noqa: PLC0415  (TensorFlow)
+
     reason = outputs.diverged(trial['folder'])
     found = None if reason else outputs.best(trial['folder'], metric)
     value = found['metrics'][metric] if found else None

@@ -109,7 +109,7 @@ def test_what_the_enhanced_baselines_add(loaded):
         assert task.cascade.first_step == late, name
         augmented = name.endswith('test_aug')
         assert ('--mode=eval' in header['command']) == augmented == task.inference.flip, name
-        assert len(task.inference.scales) == (8 if augmented else 1)
+        assert len(task.inference.scales) == (9 if augmented else 1)
         if augmented:  # measures the weights that another file trains
             trained = loaded[re.search(r'--checkpoint=runs/he2018/(\w+)/best', header['command']).group(1)][1]
             assert trained.task.model.as_dict() == task.model.as_dict()

@@ -110,12 +110,11 @@ def test_difficult_objects_train_on_demand_and_are_told_to_the_evaluation(tmp_pa
         np.testing.assert_array_equal(truth['is_difficult'], [[0, 1, 0], [1, -1, -1], [-1, -1, -1]])
         np.testing.assert_array_equal(truth['num_detections'], [3, 1, 0])
         assert truth['is_difficult'].dtype == np.int32
-    # No jitter: what is kept is what trains.
-    for skip, counts in ((True, [0, 0, 2]), (False, [0, 1, 3])):
+    # No jitter: what is kept is what trains. The stream goes round and round, so a batch may lack one of the three.
+    for skip, counts in ((True, {0, 2}), (False, {0, 1, 3})):
         params = _params(path, skip_difficult=skip, augmentation={'scale_min': 1.0, 'scale_max': 1.0})
-        params.global_batch_size = 3
-        ((_, labels),) = _take(reader.read(params, SIZE), 1)
-        assert sorted(labels['num_instances']) == counts
+        batches = _take(reader.read(params, SIZE), 12)
+        assert {int(count) for _, labels in batches for count in labels['num_instances']} == counts
 
 
 def test_split_file_keeps_its_images(human, tmp_path):
