@@ -87,24 +87,35 @@ def read(folder: str, found: problems.ProblemList, names: list[list[Any]] | None
     return items
 
 
+def record_of(filename: str, stored: images.StoredImage, **labels: Any) -> records.Record:
+    """Returns the record of an image that its file names, whatever is known of it.
+
+    By the one id, labelled images are the truth of the same ones prepared without labels.
+
+    Args:
+        filename: in its folder.
+        stored: the image.
+        labels: further fields of the record.
+    """
+    return records.Record(
+        # Never the number in a name: '7.jpg' here and image 7 of a COCO file are different pictures.
+        source_id=records.numeric_id('file ' + filename),
+        encoded=stored.encoded,
+        image_format=stored.image_format,
+        height=stored.height,
+        width=stored.width,
+        filename=filename,
+        **labels,
+    )
+
+
 def make(item: Item) -> problems.Made:
     """Turns a file into a record; its source id is a hash of its name from the folder on."""
     try:
         stored = images.load(item.path)
     except images.BadImage as error:
         return problems.Made(None, [problems.Problem(error.kind, item.path, '', '', str(error))])
-    # Never the number in a name: '7.jpg' here and image 7 of a COCO file are different pictures.
-    source_id = records.numeric_id('file ' + item.filename)
-    return problems.Made(
-        records.Record(
-            source_id=source_id,
-            encoded=stored.encoded,
-            image_format=stored.image_format,
-            height=stored.height,
-            width=stored.width,
-            filename=item.filename,
-        )
-    )
+    return problems.Made(record_of(item.filename, stored))
 
 
 def inputs_hash(names: list[list[Any]], **options: Any) -> str:

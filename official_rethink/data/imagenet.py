@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import errors, files
-from official_rethink.data import class_tar, image_folder, images, problems, records
+from official_rethink.data import class_tar, image_folder, images, problems
 
 _BYTES_PER_SHARD = 64 << 20  # of a tar, whose images nobody has counted: some 500 of ImageNet's
 _TOLD = 4
@@ -209,17 +209,7 @@ def make(item: Item) -> problems.Made:
         stored = images.load(item.path) if item.data is None else images.store(item.data)
     except images.BadImage as error:
         return problems.Made(None, [tell(kind=error.kind, message=str(error))])
-    return problems.Made(
-        records.Record(
-            source_id=records.numeric_id('file ' + item.filename),
-            encoded=stored.encoded,
-            image_format=stored.image_format,
-            height=stored.height,
-            width=stored.width,
-            filename=item.filename,
-            class_label=item.label,
-        )
-    )
+    return problems.Made(image_folder.record_of(item.filename, stored, class_label=item.label))
 
 
 def inputs_hash(source: Source, **options: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from official_rethink.common import errors, files
-from official_rethink.data import image_folder, images, label_maps, problems, records, sbd, voc_layout
+from official_rethink.data import image_folder, images, label_maps, problems, sbd, voc_layout
 
 PASCAL_CLASSES = (
     'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
@@ -201,17 +201,8 @@ def _make(item: Item, num_classes: int, pascal: bool) -> problems.Made:
     except images.BadImage as error:
         kind = 'sizes of image and label map' if error.kind == 'wrong image size' else error.kind
         return problems.Made(None, [tell(kind=kind, file=item.image, message=str(error))])
-    record = records.Record(
-        # As for a folder of images: the labelled images are the truth of the same ones prepared without labels.
-        source_id=records.numeric_id('file ' + item.filename),
-        encoded=stored.encoded,
-        image_format=stored.image_format,
-        height=stored.height,
-        width=stored.width,
-        filename=item.filename,
-        label_map_png=None if label_map is None else label_maps.encode(label_map),
-    )
-    return problems.Made(record)
+    label_map_png = None if label_map is None else label_maps.encode(label_map)
+    return problems.Made(image_folder.record_of(item.filename, stored, label_map_png=label_map_png))
 
 
 def _label_map(path: str, num_classes: int, pascal: bool) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import errors, files
-from official_rethink.data import image_folder, imagenet, images, problems, records, voc, voc_layout, voc_xml
+from official_rethink.data import image_folder, imagenet, images, problems, voc, voc_layout, voc_xml
 from official_rethink.data.coco_checks import Defect
 
 _IMAGES, _ANNOTATIONS, _LISTS = 'JPEGImages', 'Annotations', 'ImageSets/Main'
@@ -220,17 +220,7 @@ def _make(item: Item, labels: Mapping[str, int]) -> problems.Made:
         stored = images.load(item.image, (found.height, found.width), f"its annotation '{item.annotation}' says")
     except images.BadImage as error:
         return problems.Made(None, [*wrong, problems.Problem(error.kind, item.image, item.record, '', str(error))])
-    record = records.Record(
-        # As for a folder of images: the labelled images are the truth of the same ones prepared without labels.
-        source_id=records.numeric_id('file ' + item.filename),
-        encoded=stored.encoded,
-        image_format=stored.image_format,
-        height=stored.height,
-        width=stored.width,
-        filename=item.filename,
-        annotations=found.annotations,
-    )
-    return problems.Made(record, wrong)
+    return problems.Made(image_folder.record_of(item.filename, stored, annotations=found.annotations), wrong)
 
 
 def inputs_hash(source: Source, **options: Any) -> str:
