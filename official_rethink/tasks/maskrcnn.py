@@ -75,13 +75,7 @@ class MaskRCNNTask(detection.DetectionTask):
         """Reads batches; see `dataloaders/reader.py`."""
         if not params.is_training:
             self._measured_on = params.input_path
-        return self._read(params, self.task_config.seed, self.resume_step if params.is_training else 0, input_context)
-
-    def build_pseudo_inputs(
-        self, params: types.PseudoDataConfig, input_context: tf.distribute.InputContext | None = None
-    ) -> tf.data.Dataset:
-        """Reads pseudo-labelled batches."""
-        return self._read(params, self.task_config.seed + reader.PSEUDO_SALT, self.resume_step, input_context)
+        return super().build_inputs(params, input_context)
 
     def forward(self, features: tf.Tensor, model: tf.keras.Model, labels: Any = None) -> Any:
         """Runs the model in training mode on uint8 images; regions are drawn near the labelled boxes."""
