@@ -15,14 +15,16 @@ STUDY_OUTPUT ?= runs/quick
 PRETRAINED ?= lite0
 JOBS ?= 2
 IMAGE ?= rethink:latest
+SERVING_IMAGE ?= rethink-serving:latest
 BAZEL ?= bazel
 BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:tests_tools_test_set_up
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
 
-.PHONY: help setup setup-dev study pretrained test lint types bench bazel-test build-file image lock wheel clean
+.PHONY: help setup setup-dev study pretrained test lint types bench bazel-test build-file image serving-image lock
+.PHONY: wheel clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## make .venv with the exact versions of requirements.lock
 	@command -v gcc >/dev/null || echo 'note: gcc is missing; all pinned packages have wheels on Linux, elsewhere it may be needed.'
@@ -59,6 +61,10 @@ bazel-test: setup-dev  ## a few targets of BUILD through a real Bazel, if one is
 build-file: setup-dev  ## write BUILD anew from the tree
 	$(BIN)/python -m tools.update_build
 
+serving-image:  ## build the container that answers predictions with Docker
+	@command -v docker >/dev/null || { echo 'Docker is not installed; it is needed for this target alone.' >&2; exit 1; }
+	docker build --file Dockerfile.serving --tag $(SERVING_IMAGE) $(ARGS) .
+
 image:  ## build the container for jobs with Docker (ARGS='--build-arg CUDA=no' leaves the GPU libraries out)
 	@command -v docker >/dev/null || { echo 'Docker is not installed; it is needed for this target alone.' >&2; exit 1; }
 	docker build --tag $(IMAGE) $(ARGS) .
@@ -69,10 +75,11 @@ lock: setup-dev  ## compile the locks anew from requirements*.txt, moving only w
 	compile='build/uv/bin/uv pip compile --quiet --no-header --python-version 3.11 --generate-hashes'; \
 	$$compile -o requirements.lock requirements.txt && \
 	$$compile -c requirements.lock -o requirements-dev.lock requirements.txt requirements-dev.txt && \
-	$$compile -c requirements.lock -o requirements-build.lock requirements-build.txt && \
-	$$compile -c requirements.lock -o requirements-cuda.lock requirements-cuda.txt && \
-	sed -n 's/^\([A-Za-z0-9][^ ]*==[^ ]*\).*/\1/p' requirements.lock | grep -v '^python-dateutil==' > build/kept.txt && \
-	$$compile -c build/kept.txt -o requirements-vertex.lock requirements-vertex.txt
+	$$compile -c requirements-dev.lock -o requirements-build.lock requirements-build.txt && \
+	$$compile -c requirements-dev.lock -o requirements-cuda.lock requirements-cuda.txt && \
+	$$compile -c requirements-dev.lock -o requirements-vertex.lock requirements-vertex.txt && \
+	$$compile -c requirements-dev.lock -o requirements-beam.lock requirements-beam.txt && \
+	$$compile -c requirements-dev.lock -o requirements-serving.lock requirements-serving.txt
 
 wheel: setup-dev  ## build dist/*.whl without touching the network
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

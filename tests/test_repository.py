@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 from tools import source_tree, update_build
 
 ROOT = Path(source_tree.ROOT)
-PIN = re.compile(r'^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)', re.MULTILINE)
+PIN = re.compile(r'^([A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?==([^\s;\\]+)', re.MULTILINE)
 MAX_LINES = 400
-LOCKS = ('requirements.lock', 'requirements-dev.lock', 'requirements-build.lock')
+EXTRAS = ('beam', 'serving', 'vertex')
+OVER = tuple(f'requirements-{name}.lock' for name in (*EXTRAS, 'build', 'cuda'))
+LOCKS = ('requirements.lock', 'requirements-dev.lock', *OVER)
 
 
 def read(path: str) -> str:
@@ -44,7 +47,7 @@ def test_pip_check() -> None:
 # --- requirements and locks
 
 
-@pytest.mark.parametrize('name', ['requirements', 'requirements-dev', 'requirements-build'])
+@pytest.mark.parametrize('name', [path.removesuffix('.lock') for path in LOCKS])
 def test_direct_requirements_are_pinned_with_a_reason_and_locked(name: str) -> None:
     locked = pins(f'{name}.lock')
     direct = pins(f'{name}.txt')
@@ -62,10 +65,23 @@ def test_direct_requirements_are_pinned_with_a_reason_and_locked(name: str) -> N
 
 
 def test_locks_agree_with_each_other() -> None:
-    run, dev, build = (pins(path) for path in LOCKS)
-    assert {package: dev.get(package) for package in run} == run
-    shared = build.keys() & run.keys()
-    assert {package: build[package] for package in shared} == {package: run[package] for package in shared}
+    """One set of versions: what lies over the first lock moves nothing in it, nor what another one brings."""
+    dev = pins('requirements-dev.lock')
+    assert pins('requirements.lock').items() <= dev.items()
+    for path in OVER:
+        over = pins(path)
+        assert {name: version for name, version in over.items() if dev.get(name, version) != version} == {}, path
+    for extra in EXTRAS:
+        assert pins(f'requirements-{extra}.lock').items() <= dev.items(), f'no test of [{extra}] may be skipped'
+
+
+@pytest.mark.parametrize('extra', EXTRAS)
+def test_extras_of_the_package_are_what_is_locked(extra: str) -> None:
+    project = tomllib.loads(read('pyproject.toml'))['project']
+    assert sorted(project['optional-dependencies']) == sorted(EXTRAS)
+    listed = project['optional-dependencies'][extra]
+    assert listed == [line for line in read(f'requirements-{extra}.txt').splitlines() if line and line[0] != '#']
+    assert f'-c requirements-dev.lock -o requirements-{extra}.lock requirements-{extra}.txt' in read('Makefile')
 
 
 @pytest.mark.parametrize('path', LOCKS)
@@ -142,10 +158,9 @@ def test_each_module_has_its_test_folder() -> None:
 
 
 def test_help_lists_every_target() -> None:
-    phony = re.search(r'^\.PHONY:(.*)$', read('Makefile'), re.MULTILINE)
-    assert phony
+    phony = ' '.join(re.findall(r'^\.PHONY:(.*)$', read('Makefile'), re.MULTILINE)).split()
     targets = re.findall(r'^([a-z][a-z-]*):', read('Makefile'), re.MULTILINE)
-    assert sorted(phony[1].split()) == sorted(targets)
+    assert sorted(phony) == sorted(targets)
     done = subprocess.run(['make', '-s', 'help'], cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [words[0] for words in lines] == targets
