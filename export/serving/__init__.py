@@ -1,0 +1,1 @@
+"""The prediction server: a SavedModel behind HTTP, as Vertex AI asks for it."""
