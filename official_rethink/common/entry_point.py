@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from typing import NoReturn
 from official_rethink.common import errors
 
 EXIT_USER_ERROR = 2
+_MODULE = re.compile(r'^(python -m )?[\w.]+')
+_program = ''  # what the user typed, if it was not `python -m module`
 
 
 def quieten() -> None:
@@ -31,6 +34,9 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors name the nearest valid flag or choice."""
 
     def __init__(self, **kwargs: object):
+        prog = str(kwargs.get('prog', ''))
+        if _program and not prog.startswith(_program):  # a sub-command's name starts with its command's
+            kwargs['prog'] = _MODULE.sub(_program, prog)
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
@@ -53,6 +59,16 @@ class Parser(argparse.ArgumentParser):
                 for sub in action.choices.values():
                     actions += sub._actions
         return actions
+
+
+def run_as(program: str, main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """Runs a command's `main` under another name than `python -m module`, which its help and errors then say."""
+    global _program
+    before, _program = _program, program
+    try:
+        return main(argv) or 0
+    finally:
+        _program = before
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:

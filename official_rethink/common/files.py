@@ -25,6 +25,12 @@ def exists(path: str) -> bool:
     return bool(_gfile().exists(path))
 
 
+def is_file(path: str) -> bool:
+    """Whether a file, not a folder, is there; remote paths included."""
+    gfile = _gfile()
+    return bool(path) and bool(gfile.exists(path)) and not gfile.isdir(path)
+
+
 @contextlib.contextmanager
 def atomic_write(path: str, mode: str = 'w') -> Iterator[IO[Any]]:
     """Opens a temporary neighbour of `path` and renames it to `path` when the block ends well.

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from official_rethink.common import errors, files
+from official_rethink.common import errors
+from official_rethink.configs import shipped
 
 OVERRIDE_FLAG = '--params_override'
 
@@ -48,15 +49,14 @@ _Loader.add_constructor('tag:yaml.org,2002:python/tuple', _Loader.construct_yaml
 
 
 def read_file(path: str) -> Layer:
-    """Reads a YAML (or JSON) file.
+    """Reads a YAML (or JSON) file: the one at `path`, or the one of that name that came with the package.
 
     Raises:
         UserError: the file is missing, not text, not YAML, not a mapping, or has a key twice; with the line.
     """
     from tensorflow import io  # noqa: PLC0415  keeps this module importable without waiting for TensorFlow
 
-    if not files.exists(path) or io.gfile.isdir(path):
-        raise errors.UserError(f"no configuration file at '{path}'.")
+    path = shipped.find(path)
     try:
         with io.gfile.GFile(path, 'rb') as handle:
             text = handle.read().decode('utf-8')

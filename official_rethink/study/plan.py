@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from official_rethink.configs import shipped, study_kinds
 from official_rethink.configs import study as study_config
-from official_rethink.configs import study_kinds
 from official_rethink.study import data as study_data
 from official_rethink.study import grids, identity, overrides, settings
 from official_rethink.study.data import Data
@@ -171,7 +171,7 @@ class _Builder:
                 arguments=(*own.arguments(), '--mode=train_and_eval', f'--model_dir={{out}}/{name}'),
                 config=config,
                 needs=(*self._data.steps(*sets), *needs),
-                inputs=(*self._data.inputs(*sets), *own.config_files, *outside),
+                inputs=(*self._data.inputs(*sets), *map(shipped.place, own.config_files), *outside),
                 products=('best/*.index', 'best/*.data-*'),
                 leaves=('test.json', 'params.yaml'),
                 total=steps,

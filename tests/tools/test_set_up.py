@@ -165,7 +165,7 @@ def test_install_pins_by_hash_and_removes_the_build_tools(
 def test_other_python_is_refused(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(set_up, 'PYTHON', (2, 7))
+    monkeypatch.setitem(set_up.PYTHONS, 'run', (2, 7))
     assert call(tree, 'run') == 2
     assert f'Python 2.7 is needed, this is {sys.version.split()[0]}' in capsys.readouterr().err
     assert not (tree / '.venv').exists()

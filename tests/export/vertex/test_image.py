@@ -71,7 +71,7 @@ def test_instructions_are_docker_s_and_python_is_3_11() -> None:
     assert len(of('FROM')) == 2
     assert of('ARG')[0].text == 'PYTHON=3.11-slim-bookworm'
     assert all(one.text.startswith('python:${PYTHON}') for one in of('FROM'))
-    assert set_up.PYTHON == (3, 11)
+    assert set_up.PYTHONS['run'] == (3, 11)
 
 
 def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
