@@ -20,6 +20,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     'import_checkpoint': ('official_rethink.import_checkpoint', 'published weights become a checkpoint to start from'),
     'linear_evaluation': ('official_rethink.linear_evaluation', 'what a pre-trained network knows: linear classifiers'),
     'export': ('export.export_saved_model', 'a checkpoint becomes a SavedModel, compared with it'),
+    'serve': ('export.serving.server', 'the prediction server of an export'),
+    'serve_client': ('export.serving.client', 'asks a prediction server about images'),
+    'serve_load': ('export.serving.load', 'loads a prediction server and measures its answers'),
     'submit': ('export.vertex.submit', 'training, study or labelling as a job on Vertex AI'),
 }
 

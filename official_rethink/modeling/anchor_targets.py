@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 from official.vision.ops import anchor_generator
 
+# Model Garden 2.20 calls it the first version.
+_GENERATOR = getattr(anchor_generator, 'AnchorGenerator', None) or anchor_generator.AnchorGeneratorv1
 _EPSILON = 1e-8
 
 
@@ -43,7 +45,7 @@ def multilevel_anchors(model_config) -> dict[str, tf.Tensor]:  # type: ignore[no
     config = model_config.anchor
     octaves = getattr(config, 'octaves', 1.0)
     strides = {str(level): 2**level for level in range(model_config.min_level, model_config.max_level + 1)}
-    return anchor_generator.AnchorGenerator(
+    return _GENERATOR(
         anchor_sizes={level: config.anchor_size * stride for level, stride in strides.items()},
         scales=[2 ** (octaves * scale / config.num_scales) for scale in range(config.num_scales)],
         aspect_ratios=config.aspect_ratios,
