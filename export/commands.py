@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     'prepare': ('official_rethink.prepare', 'images and labels become shards; label fractions'),
     'train': ('official_rethink.train', 'train or evaluate an experiment: teachers and students'),
     'pseudo_label': ('official_rethink.pseudo_label', 'a teacher labels unlabelled images'),
+    'label_at_scale': ('export.label_at_scale', 'the same for millions of images, as an Apache Beam pipeline'),
     'describe': ('official_rethink.describe', 'what an experiment resolves to, and what its model costs'),
     'import_checkpoint': ('official_rethink.import_checkpoint', 'published weights become a checkpoint to start from'),
     'linear_evaluation': ('official_rethink.linear_evaluation', 'what a pre-trained network knows: linear classifiers'),

@@ -7,7 +7,7 @@ of the most, least and median confident images. Killed and started again, it goe
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import cluster, entry_point, errors
@@ -20,6 +20,9 @@ _EPILOG = """example:
 A student reads the shards (task.pseudo_data.input_path=runs/pseudo_labels/pseudo-*.tfrecord) and applies its
 own score threshold to them."""
 
+# Flags, config, kind, teacher's files, images, store and what is known of the classes; returns step and metrics.
+Work = Callable[[argparse.Namespace, Any, Any, Any, Any, Any, Mapping[str, Any]], dict[str, Any]]
+
 _INPUT_ITSELF = '='  # --truth without a value
 _SHARD_SIZE = 512
 
@@ -28,6 +31,12 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser = entry_point.Parser(
         prog='python -m official_rethink.pseudo_label', description=__doc__.split(': ', 1)[1], epilog=_EPILOG
     )
+    add_flags(parser)
+    return parser.parse_args(argv)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds all that says what is labelled, and how."""
     add = parser.add_argument
     add('--experiment', required=True, help="the teacher's experiment")
     add('--config_file', action='append', default=[], help="YAML: the teacher's params.yaml; repeatable")
@@ -73,12 +82,23 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
         choices=('stop', 'skip'),
         help='at an image that cannot be read: stop; or leave it out, listed in pseudo-skipped.jsonl',
     )
-    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
-    args = _parse_args(argv)
+    return label(_parse_args(argv), _work)
+
+
+def label(args: argparse.Namespace, work: Work) -> int:
+    """Checks, opens the store, has the images labelled, finishes the store and prints what is in it.
+
+    Args:
+        args: of the flags that `add_flags` adds.
+        work: labels what is not labelled yet.
+
+    Returns:
+        The command's exit code.
+    """
     from official_rethink import registry_imports  # noqa: F401, PLC0415
     from official_rethink.configs import parse  # noqa: PLC0415
     from official_rethink.pseudo_labels import kinds, printing  # noqa: PLC0415
@@ -92,7 +112,7 @@ def main(argv: Sequence[str]) -> int:
     kind.check(args)
     _check_args(args, params)
     with runner.locked(args.output_dir):
-        manifest = _label(args, params, kind)
+        manifest = _label(args, params, kind, work)
     sys.stdout.write(printing.text(manifest, args.output_dir))
     return 0
 
@@ -110,7 +130,7 @@ def _check_args(args: argparse.Namespace, params: Any) -> None:
         )
 
 
-def _label(args: argparse.Namespace, params: Any, kind: Any) -> dict[str, Any]:
+def _label(args: argparse.Namespace, params: Any, kind: Any, work: Work) -> dict[str, Any]:
     """Does the work, or what is left of it; returns the manifest."""
     from official_rethink.common import files  # noqa: PLC0415
     from official_rethink.data import problems, shards  # noqa: PLC0415
@@ -144,7 +164,7 @@ def _label(args: argparse.Namespace, params: Any, kind: Any) -> dict[str, Any]:
             kind.measure(truth_path, place, args.score_floor)
         return finished
     try:
-        metrics = _work(args, params, kind, files_of, images, place, known)
+        metrics = work(args, params, kind, files_of, images, place, known)
     except labelling.EmptyTeacher:
         place.discard()
         raise
@@ -169,6 +189,18 @@ def _work(
     known: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Builds the teacher, measures it, labels; returns the teacher's step and metrics."""
+    from official_rethink.pseudo_labels import labelling  # noqa: PLC0415
+
+    labeller, measure = build(args, params, kind, files_of, known)
+    metrics = measured(place, measure)
+    labelling.run(images, place, labeller, args.on_error)
+    return metrics
+
+
+def build(
+    args: argparse.Namespace, params: Any, kind: Any, files_of: Any, known: Mapping[str, Any]
+) -> tuple[Any, Callable[[], dict[str, Any]]]:
+    """Builds the teacher; returns a `labelling.Labeller`, and what measures it: its step and metrics."""
     from official_rethink.pseudo_labels import inference, labelling  # noqa: PLC0415
     from official_rethink.tasks import runner  # noqa: PLC0415
 
@@ -179,13 +211,21 @@ def _work(
     predict, evaluated, fixed, step = _build_teacher(kind, strategy, task, files_of)
     batch_size = _batch_size(args, params, strategy.num_replicas_in_sync, fixed)
     inference.check_batch_size(batch_size, strategy.num_replicas_in_sync)
-    metrics = place.remembered('teacher')
-    if metrics is None:
-        metrics = {'step': step, **_evaluate(args, params, kind, strategy, evaluated)}
-        place.remember('teacher', metrics)
     classes = tuple(category['id'] for category in known['categories'])
     reading = kind.reading(args, task.output_size, classes)
-    labelling.run(images, place, labelling.Labeller(predict, reading, batch_size, strategy), args.on_error)
+
+    def measure() -> dict[str, Any]:
+        return {'step': step, **_evaluate(args, params, kind, strategy, evaluated)}
+
+    return labelling.Labeller(predict, reading, batch_size, strategy), measure
+
+
+def measured(place: Any, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Measures the teacher, once however often the work is started; returns its step and metrics."""
+    metrics = place.remembered('teacher')
+    if metrics is None:
+        metrics = measure()
+        place.remember('teacher', metrics)
     return metrics
 
 

@@ -60,6 +60,39 @@ def check_batch_size(batch_size: int, replicas: int) -> None:
         raise errors.bad_value('batch_size', batch_size, allowed, where='--batch_size')
 
 
+class Detector:
+    """A teacher, traced once, for as many streams of images as there are."""
+
+    def __init__(
+        self, predict: Predict, reading: feeding.Reading, batch_size: int, strategy: tf.distribute.Strategy
+    ):
+        """Args: see `detect`."""
+        check_batch_size(batch_size, strategy.num_replicas_in_sync)
+        self._reading, self._batch_size = reading, batch_size
+        self._step = _Step(predict, reading.wanted, strategy, batch_size)
+
+    def detect(self, items: Iterable[feeding.Item]) -> Iterator[tuple[feeding.Item, Any]]:
+        """See the function `detect`."""
+        feed = feeding.Feed(feeding.filled(items, self._batch_size, self._reading), self._reading)
+        step, results = self._step, _Results(feed.pending, self._reading)
+        under_way: Any = None
+        batches = iter(feed.dataset(self._batch_size))
+        while True:
+            try:
+                batch = next(batches, None)
+            except tf.errors.OpError as error:
+                raise _not_decoded(feed.pending, error) from error
+            # The next batch is started before the last one is read, so that an accelerator never waits.
+            started = None if batch is None else (step.start(batch[0], batch[1]), batch[2].numpy())
+            if under_way is not None:
+                yield from results.of(step.read(under_way[0]), under_way[1])
+            if started is None:
+                break
+            under_way = started
+        if feed.error is not None:
+            raise feed.error
+
+
 def detect(
     items: Iterable[feeding.Item],
     predict: Predict,
@@ -82,26 +115,7 @@ def detect(
     Raises:
         UserError: an image cannot be decoded or is not of its record's size, or a prediction is not finite.
     """
-    check_batch_size(batch_size, strategy.num_replicas_in_sync)
-    feed = feeding.Feed(feeding.filled(items, batch_size, reading), reading)
-    step = _Step(predict, reading.wanted, strategy, batch_size)
-    results = _Results(feed.pending, reading)
-    under_way: Any = None
-    batches = iter(feed.dataset(batch_size))
-    while True:
-        try:
-            batch = next(batches, None)
-        except tf.errors.OpError as error:
-            raise _not_decoded(feed.pending, error) from error
-        # The next batch is started before the last one is read, so that an accelerator never waits.
-        started = None if batch is None else (step.start(batch[0], batch[1]), batch[2].numpy())
-        if under_way is not None:
-            yield from results.of(step.read(under_way[0]), under_way[1])
-        if started is None:
-            break
-        under_way = started
-    if feed.error is not None:
-        raise feed.error
+    return Detector(predict, reading, batch_size, strategy).detect(items)
 
 
 class _Results:

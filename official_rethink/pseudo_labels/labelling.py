@@ -120,7 +120,7 @@ def run(source: Source, store: Store, labeller: Labeller, on_error: str = 'stop'
             bar.update()
         if seen and not labels:
             # Raised inside the block, so that the open shard is dropped and not closed.
-            raise _empty(seen, labeller.reading.nothing)
+            raise empty(seen, labeller.reading.nothing, seen < EMPTY_AFTER)
         writing.writer(store.num_shards - 1)
         writing.close()
 
@@ -129,8 +129,9 @@ class EmptyTeacher(errors.UserError):
     """The teacher finds nothing."""
 
 
-def _empty(seen: int, nothing: tuple[str, str]) -> EmptyTeacher:
-    which = 'all' if seen < EMPTY_AFTER else 'the first'
+def empty(seen: int, nothing: tuple[str, str], of_all: bool) -> EmptyTeacher:
+    """The error of a teacher that finds `nothing` (see `feeding.Reading`) on all images, or on the first."""
+    which = 'all' if of_all else 'the first'
     missing, advice = nothing
     return EmptyTeacher(
         f'the teacher found {missing} on {which} {seen} images; such labels would teach nothing. Train it longer, '

@@ -1,6 +1,8 @@
 """The images to label, always in the same order: prepared shards, other shards, or a folder of files."""
 
+import dataclasses
 import functools
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -34,6 +36,10 @@ class Source:
         """Yields image `start` and those after it, each as a record or the problem it has."""
         raise NotImplementedError
 
+    def part(self, start: int, stop: int) -> 'Part':
+        """Returns images `start` to `stop` - 1, as something another process reads without opening all the source."""
+        raise NotImplementedError
+
 
 class _Prepared(Source):
     """Shards that `prepare` wrote and checked."""
@@ -44,13 +50,20 @@ class _Prepared(Source):
         self._paths = shards.shard_paths(description_path)
         self.num_images = description['num_images']
         self.digest = files.file_hash(description_path)
-        hashes = description.get('image_hashes', [])
-        self.image_hashes = dict(zip(description['image_ids'], hashes, strict=False))
+        self._ids = description['image_ids']
+        self.image_hashes = dict(zip(self._ids, description.get('image_hashes', []), strict=False))
 
     def read(self, start: int) -> Iterator[problems.Made]:
         dataset = tf.data.TFRecordDataset(self._paths).skip(start).prefetch(16)
         for serialized in _whole(dataset, self.path):
             yield problems.Made(records.from_example(serialized))
+
+    def part(self, start: int, stop: int) -> 'Part':
+        """The files as `prepare` fills them, record i in shard i mod N; the ids tell if they are not filled so."""
+        each, more = divmod(self.num_images, len(self._paths))
+        sizes = [each + (shard < more) for shard in range(len(self._paths))]
+        ids = self._ids[start:stop]
+        return Part(self.path, start, _pieces(self._paths, sizes, start, stop), ids)
 
 
 class _Foreign(Source):
@@ -59,7 +72,8 @@ class _Foreign(Source):
     def __init__(self, path: str, paths: list[str]):
         self.path = path
         self._paths = paths
-        self.num_images = sum(1 for _ in _whole(tf.data.TFRecordDataset(paths), path))
+        self._sizes = [sum(1 for _ in _whole(tf.data.TFRecordDataset(name), path)) for name in paths]
+        self.num_images = sum(self._sizes)
         sizes = [[os.path.basename(name), tf.io.gfile.stat(name).length] for name in paths]
         self.digest = files.hash_of(['shards', sizes, files.file_hash(*paths)])
         self.image_hashes = {}
@@ -68,6 +82,10 @@ class _Foreign(Source):
         dataset = tf.data.TFRecordDataset(self._paths).skip(start)
         for number, serialized in enumerate(_whole(dataset, self.path), start):
             yield _checked(serialized, number, self.path)
+
+    def part(self, start: int, stop: int) -> 'Part':
+        """The files, as they were counted."""
+        return Part(self.path, start, _pieces(self._paths, self._sizes, start, stop))
 
 
 class _Folder(Source):
@@ -85,6 +103,64 @@ class _Folder(Source):
         items = self._items[start:]
         processes = max(min(os.cpu_count() or 1, _MAX_PROCESSES, len(items) // _IMAGES_A_PROCESS), 1)
         yield from workers.ordered_map(image_folder.make, items, processes)
+
+    def part(self, start: int, stop: int) -> 'Part':
+        """The files by name."""
+        return Part(self.path, start, images=[[one.path, one.filename] for one in self._items[start:stop]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Some images of a source, one after the other; all it holds is JSON.
+
+    Attributes:
+        path: the source's.
+        start: number of the first image in the source.
+        shards: [path of a shard, records to skip, records to read] each; of a folder none.
+        ids: the images' source ids, where a description tells them.
+        images: of a folder: [path, name from the folder on] each.
+    """
+
+    path: str
+    start: int
+    shards: list[list[Any]] = dataclasses.field(default_factory=list)
+    ids: list[str] = dataclasses.field(default_factory=list)
+    images: list[list[str]] = dataclasses.field(default_factory=list)
+
+    def read(self) -> Iterator[problems.Made]:
+        """Yields the images as the source's `read` does.
+
+        Raises:
+            UserError: a shard is damaged or cut off.
+        """
+        if self.images:
+            yield from (image_folder.make(image_folder.Item(*one)) for one in self.images)
+            return
+        found = enumerate(self._serialized(), self.start)
+        if not self.ids:
+            yield from (_checked(serialized, number, self.path) for number, serialized in found)
+            return
+        read = [problems.Made(records.from_example(serialized)) for _, serialized in found]
+        if [made.record.source_id for made in read if made.record] != self.ids:
+            # Filled otherwise than `prepare` fills shards, as a store of pseudo labels is.
+            every = open_source(self.path, problems.ProblemList()).read(self.start)
+            read = list(itertools.islice(every, len(self.ids)))
+        yield from read
+
+    def _serialized(self) -> Iterator[bytes]:
+        for path, skip, take in self.shards:
+            yield from _whole(tf.data.TFRecordDataset(path).skip(skip).take(take), self.path)
+
+
+def _pieces(paths: list[str], sizes: list[int], start: int, stop: int) -> list[list[Any]]:
+    """Finds records `start` to `stop` - 1 in files of so many records each."""
+    found, before = [], 0
+    for path, size in zip(paths, sizes, strict=True):
+        first, last = max(start - before, 0), min(stop - before, size)
+        if first < last:
+            found.append([path, first, last - first])
+        before += size
+    return found
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -88,8 +88,8 @@ class Store:
     def _state(self, name: str) -> str:
         return os.path.join(self.folder, STATE, name)
 
-    def _temporary(self, shard: int) -> str:
-        return self.path(f'.{self.shard_name(shard)}.tmp')
+    def _temporary(self, shard: int, attempt: str) -> str:
+        return self.path(f'.{self.shard_name(shard)}{attempt}.tmp')
 
     @property
     def complete(self) -> bool:
@@ -166,10 +166,27 @@ class Store:
             parts.append(files.read_json(counted))
         return parts
 
+    def unfinished(self) -> list[int]:
+        """Returns the shards that are not done, wherever they are; those done may lie between them."""
+        named = set(self._files())
+        state = self.path(STATE)
+        counted = set(tf.io.gfile.listdir(state)) if files.exists(state) else set()
+        every = range(self.num_shards)
+        return [one for one in every if not (self.shard_name(one) in named and f'{one:05d}.json' in counted)]
+
+    def state_path(self, name: str) -> str:
+        """Path of a file that goes when the store is complete."""
+        return self._state(name)
+
     @contextlib.contextmanager
-    def write_shard(self, shard: int) -> Iterator[ShardWriter]:
-        """Gives a writer; the shard appears, whole, when the block ends well."""
-        temporary = self._temporary(shard)
+    def write_shard(self, shard: int, attempt: str = '') -> Iterator[ShardWriter]:
+        """Gives a writer; the shard appears, whole, when the block ends well.
+
+        Args:
+            shard: its number.
+            attempt: tells apart those who may write the same shard, the same bytes, at the same time.
+        """
+        temporary = self._temporary(shard, attempt)
         try:
             with tf.io.TFRecordWriter(temporary) as writer:
                 taking = ShardWriter(writer, counts.ShardCounts(self._categories, self._best))
