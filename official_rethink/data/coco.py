@@ -269,18 +269,17 @@ def _make(item: Item, include_masks: bool) -> problems.Made:
         return problems.Made(None, [problem])
     annotations = []
     for found in item.instances:
-        mask = masks.decode(found.segmentation, item.height, item.width) if include_masks else None
         y1, x1, y2, x2 = found.box
-        area = found.area
-        if area is None:  # Model Garden needs all areas or none
-            area = (y2 - y1) * (x2 - x1) if mask is None else float(mask.sum())
+        mask_png, of_mask = None, (y2 - y1) * (x2 - x1)
+        if include_masks:
+            mask_png, of_mask = masks.encode(found.segmentation, item.height, item.width)
         annotations.append(
             records.Annotation(
                 box=found.box,
                 label=found.label,
                 is_crowd=found.is_crowd,
-                area=area,
-                mask_png=None if mask is None else masks.to_png(mask),
+                area=of_mask if found.area is None else found.area,  # Model Garden needs all areas or none
+                mask_png=mask_png,
                 keypoints=found.keypoints,
             )
         )

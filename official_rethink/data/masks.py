@@ -1,15 +1,13 @@
 """COCO segmentations (polygons, run lengths, compressed run lengths) checked and turned into PNG masks."""
 
-import io
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 
-from official_rethink.data import problems
+from official_rethink.data import png, problems
 
 _MIN_VALUES = 6  # three points; pycocotools takes four values for a box
 
@@ -91,21 +89,41 @@ def _uncompressed(text: str) -> list[int] | None:
 
 def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Returns the mask, uint8 [height, width] of 0 and 1; `defect` must have found none."""
-    if isinstance(segmentation, dict):
-        encoded = segmentation
-        if isinstance(encoded['counts'], list):
-            encoded = coco_mask.frPyObjects(encoded, height, width)
-    else:
-        encoded = coco_mask.merge(coco_mask.frPyObjects([list(p) for p in segmentation], height, width))
-    return coco_mask.decode(encoded)
+    return coco_mask.decode(_runs(segmentation, height, width))
+
+
+def _runs(segmentation: Any, height: int, width: int) -> Any:
+    """The mask as pycocotools' compressed run lengths."""
+    if not isinstance(segmentation, dict):
+        return coco_mask.merge(coco_mask.frPyObjects([list(p) for p in segmentation], height, width))
+    if isinstance(segmentation['counts'], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def encode(segmentation: Any, height: int, width: int) -> tuple[bytes, float]:
+    """Encodes a mask as `to_png` does, without looking at the pixels beyond its object; `defect` must have found none.
+
+    Args:
+        segmentation: see `defect`.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Returns:
+        The PNG, and the mask's area in pixels.
+    """
+    runs = _runs(segmentation, height, width)
+    left, top, wide, high = (int(value) for value in coco_mask.toBbox(runs))
+    part = coco_mask.decode(runs)[top : top + high, left : left + wide]
+    return png.encode(part, top, left, height, width), float(coco_mask.area(runs))
 
 
 def to_png(mask: np.ndarray) -> bytes:
-    """Encodes uint8 [height, width] as PNG, as Model Garden's decoder expects masks."""
-    stream = io.BytesIO()
-    # Level 3 takes 40 % of the default level's time for half as many bytes again.
-    Image.fromarray(mask).save(stream, 'PNG', compress_level=3)
-    return stream.getvalue()
+    """Encodes uint8 [height, width] of 0 and 1 as PNG, as Model Garden's decoder expects masks."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = (int(ones[0]) if len(ones) else 0 for ones in (rows, columns))
+    bottom, right = (int(ones[-1]) + 1 if len(ones) else 0 for ones in (rows, columns))
+    return png.encode(mask[top:bottom, left:right], top, left, *mask.shape)
 
 
 def compact(segmentation: Any) -> Any:
