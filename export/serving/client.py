@@ -15,7 +15,12 @@ _TRIES, _WAIT = 5, 1.0
 
 
 class Client:
-    """A connection that is kept; busy servers are asked again."""
+    """A connection that is kept; busy servers are asked again.
+
+    Attributes:
+        path: the route of predictions.
+        reopened: how often the server had closed the connection when a request was sent.
+    """
 
     def __init__(self, url: str, seconds: float = 60.0):
         """Args: whom to ask.
@@ -37,6 +42,7 @@ class Client:
         kind = http.client.HTTPSConnection if parts.scheme == 'https' else http.client.HTTPConnection
         self._connection = kind(parts.hostname, port, timeout=seconds)
         self.path = parts.path.rstrip('/') or '/predict'
+        self.reopened = 0
 
     def send(
         self, body: bytes, headers: dict[str, str] | None = None, method: str = 'POST', path: str = ''
@@ -52,6 +58,7 @@ class Client:
                 self._connection.close()
                 if not again:
                     raise
+                self.reopened += 1
             except (OSError, http.client.HTTPException):
                 self._connection.close()  # it would take no other request
                 raise

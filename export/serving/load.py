@@ -1,16 +1,19 @@
 """Entry point: a load test of a prediction server, from a process of its own.
 
-It keeps a number of connections busy and reports requests a second, latencies, errors and, of a server on this
-machine, its memory before and after. With --bad_share some requests are broken on purpose, and have to be refused.
+It keeps a number of connections busy and reports requests a second, latencies, errors, how busy the machine was and,
+of a server on it, its memory before, in each tenth of the time (the median), and after. With --bad_share some requests
+are broken on purpose, and have to be refused.
 """
 
 import argparse
 import collections
 import dataclasses
 import http.client
+import itertools
 import json
 import os
 import random
+import statistics
 import sys
 import threading
 import time
@@ -25,6 +28,8 @@ _EPILOG = """example:
   python -m export.serving.load --url=http://127.0.0.1:8080 --seconds=600 --bad_share=0.3 --server_pid=1234"""
 
 EXIT_ERRORS = 1
+_LOOK = 0.25  # seconds between two looks at the server's memory
+_PARTS = 10
 
 
 @dataclasses.dataclass
@@ -38,6 +43,7 @@ class Tally:
         kinds: names of the bad requests that were sent.
         wrong: (what was sent, what came) of the others, the first few.
         errors: how many those are.
+        reopened: connections that the server had closed without saying so; the request was sent again.
     """
 
     good: list[float] = dataclasses.field(default_factory=list)
@@ -46,6 +52,7 @@ class Tally:
     kinds: set[str] = dataclasses.field(default_factory=set)
     wrong: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     errors: int = 0
+    reopened: int = 0
 
     def mistake(self, sent: str, came: str) -> None:
         """Notes an answer that should not have come."""
@@ -69,6 +76,7 @@ class Load:
         self._lock = threading.Lock()
         self._sent, self._end = 0, 0.0
         self.tally = Tally()
+        self.memory: list[float] = []
 
     def run(self) -> float:
         """Sends; returns the seconds it took."""
@@ -78,7 +86,9 @@ class Load:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join()
+            while worker.is_alive():
+                worker.join(_LOOK)
+                self.memory += [found['now'] for found in [memory(self._args.server_pid)] if found]
         return time.monotonic() - started
 
     def _next(self) -> int | None:
@@ -98,6 +108,8 @@ class Load:
             else:
                 self._send_good(connection, self._good[count % len(self._good)])
         connection.close()
+        with self._lock:
+            self.tally.reopened += connection.reopened
 
     def _send_good(self, connection: client.Client, body: bytes) -> None:
         started = time.monotonic()
@@ -143,8 +155,16 @@ def memory(process: int) -> dict[str, float]:
     return {name: int(lines[key].split()[0]) / 1024 for name, key in (('now', 'VmRSS'), ('most', 'VmHWM'))}
 
 
-def report(args: argparse.Namespace, tally: Tally, seconds: float, before: dict, after: dict) -> dict[str, Any]:
+def parts(values: Sequence[float], count: int) -> list[float]:
+    """The median of each of `count` parts of a list, of equal length; of its values where it is shorter."""
+    edges = [round(number * len(values) / count) for number in range(count + 1)]
+    cuts = [values[start:end] for start, end in itertools.pairwise(edges)]
+    return [round(statistics.median(cut), 1) for cut in cuts if cut]
+
+
+def report(args: argparse.Namespace, load: Load, seconds: float, before: dict, after: dict) -> dict[str, Any]:
     """The figures."""
+    tally = load.tally
     found: dict[str, Any] = {
         'seconds': round(seconds, 2),
         'concurrency': args.concurrency,
@@ -155,6 +175,7 @@ def report(args: argparse.Namespace, tally: Tally, seconds: float, before: dict,
         'refused_as_they_have_to_be': tally.refused,
         'kinds_of_bad_requests': len(tally.kinds),
         'errors': tally.errors,
+        'connections_lost': tally.reopened,
         'statuses': {str(status): count for status, count in sorted(tally.statuses.items())},
         'wrong': tally.wrong,
     }
@@ -163,8 +184,11 @@ def report(args: argparse.Namespace, tally: Tally, seconds: float, before: dict,
         found['latency_ms'] = {name: round(1000 * quantile(tally.good, share), 1) for name, share in shares}
     if before and after:
         found['server_memory_mb'] = {
-            'before': round(before['now'], 1), 'after': round(after['now'], 1), 'most': round(after['most'], 1)
-        }  # fmt: skip
+            'before': round(before['now'], 1),
+            'during': parts(load.memory, _PARTS),
+            'after': round(after['now'], 1),
+            'most': round(after['most'], 1),
+        }
     return found
 
 
@@ -226,10 +250,12 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         raise errors.UserError(f"no server answers at '{args.url}': {error}.") from None
     first.close()
-    before = memory(args.server_pid)
+    before, busy = memory(args.server_pid), os.getloadavg()[0]
     load = Load(args, good, bad)
     seconds = load.run()
-    found = report(args, load.tally, seconds, before, memory(args.server_pid))
+    found = report(args, load, seconds, before, memory(args.server_pid))
+    averages = [round(value, 1) for value in (busy, os.getloadavg()[0])]
+    found['machine'] = {'processors': os.cpu_count(), 'load_average_before_and_after': averages}
     sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + '\n')
     if args.output:
         files.write_json(args.output, found)

@@ -167,11 +167,14 @@ def test_load_from_a_second_process(running: Process, tmp_path: pathlib.Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / 'load.json').read_text())
     assert found == json.loads(done.stdout)
-    assert found['requests'] == 60 and found['errors'] == 0 and found['wrong'] == []
+    assert found['requests'] == 60 and found['errors'] == found['connections_lost'] == 0 and found['wrong'] == []
     assert found['good'] + found['refused_as_they_have_to_be'] == 60 and found['good'] > 20
     latency = found['latency_ms']
     assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['most']
-    assert found['server_memory_mb']['before'] > 50
+    used = found['server_memory_mb']
+    assert 50 < used['before'] <= used['most'] and 1 <= len(used['during']) <= 10
+    assert all(50 < value <= used['most'] for value in [*used['during'], used['after']])
+    assert found['machine']['processors'] == os.cpu_count()
 
 
 @UVICORN
@@ -210,6 +213,8 @@ def test_quantiles() -> None:
     values = [float(number) for number in range(1, 101)]
     assert [load.quantile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
     assert load.quantile([3.0], 0.5) == load.quantile([3.0], 0.99) == 3
+    assert load.parts([1.0, 2.0, 9.0, 4.0, 5.0, 6.0], 2) == [2, 5]
+    assert load.parts([1.0, 2.0], 10) == [1, 2] and load.parts([], 10) == []
 
 
 @pytest.mark.parametrize(
