@@ -102,7 +102,7 @@ def label(args: argparse.Namespace, work: Work) -> int:
     from official_rethink import registry_imports  # noqa: F401, PLC0415
     from official_rethink.configs import parse  # noqa: PLC0415
     from official_rethink.pseudo_labels import kinds, printing  # noqa: PLC0415
-    from official_rethink.tasks import runner  # noqa: PLC0415
+    from official_rethink.tasks import run_folder  # noqa: PLC0415
 
     loaded = parse.load(args.experiment, args.config_file, args.params_override)
     params, placed = cluster.apply(loaded.params, loaded.is_set)
@@ -111,7 +111,7 @@ def label(args: argparse.Namespace, work: Work) -> int:
     kind = kinds.of(params, args.experiment)
     kind.check(args)
     _check_args(args, params)
-    with runner.locked(args.output_dir):
+    with run_folder.locked(args.output_dir):
         manifest = _label(args, params, kind, work)
     sys.stdout.write(printing.text(manifest, args.output_dir))
     return 0

@@ -60,41 +60,64 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink import registry_imports  # noqa: F401
     from official_rethink.configs import parse, schedule, validation, validation_data
     from official_rethink.pseudo_labels import manifest
-    from official_rethink.tasks import evaluate, runner
+    from official_rethink.tasks import run_folder, runner
 
     loaded = parse.load(flags.experiment, flags.config_file or (), flags.params_override or '')
     params, placed = cluster.apply(loaded.params, loaded.is_set)
+    machines = cluster.read(os.environ)
+    says = sys.stderr.write if machines is None or machines.is_chief else _nothing
     if placed:
-        sys.stderr.write(f'note: {placed}\n')
+        says(f'note: {placed}\n')
     if flags.tpu:
         params = params.replace(runtime=params.runtime.replace(tpu=flags.tpu))
+    cluster.check_strategy(machines, params.runtime.distribution_strategy)
     validation_data.validate_data(params, loaded.sources)
     manifest.check_student(params)
     categories = _categories(params.task.validation_data.input_path)
     model_dir = flags.model_dir.rstrip('/')
     runner.prepare_process(params)
-    strategy = runner.build_strategy(params)
-    validation.validate_runtime(params, strategy.num_replicas_in_sync, loaded.sources)
     if flags.mode == 'eval':
-        task = runner.build_task(params, strategy, model_dir)
-        task.categories = categories
-        with strategy.scope():
-            model = task.build_model()
-        output = flags.eval_output or os.path.join(model_dir, 'eval.json')
-        measured = evaluate.evaluate_checkpoint(
-            strategy, task, model, flags.checkpoint or model_dir, params.task.validation_data, output
-        )
-        sys.stdout.write(f'{_measured_words(measured)}; {output}:\n')
-        _print_metrics(measured['metrics'])
-        return 0
+        return _evaluate(flags, params, categories, loaded.sources)
     for remark in schedule.remarks(params):
-        sys.stderr.write(f'note: {remark}\n')
-    with runner.locked(model_dir):
-        runner.save_params(params, model_dir)
+        says(f'note: {remark}\n')
+    with run_folder.locked(model_dir, machines):
+        run_folder.check_params(params, model_dir)
+        strategy = runner.build_strategy(params)
+        validation.validate_runtime(params, strategy.num_replicas_in_sync, loaded.sources)
+        runner.open_folder(params, strategy, model_dir)
         result = runner.run(params, strategy, flags.mode, model_dir, categories)
-    if result:
+    if result and says is not _nothing:
         sys.stdout.write(f"best checkpoint (step {result['step']}) on {result['data']}:\n")
         _print_metrics(result['metrics'])
+    return 0
+
+
+def _nothing(text: str) -> int:
+    """What a worker that is not the chief says."""
+    return len(text)
+
+
+def _evaluate(flags: Any, params: Any, categories: dict[int, str] | None, sources: Any) -> int:
+    """Measures one checkpoint."""
+    from official_rethink.configs import validation
+    from official_rethink.tasks import crew, evaluate, runner
+
+    strategy = runner.build_strategy(params)
+    validation.validate_runtime(params, strategy.num_replicas_in_sync, sources)
+    model_dir = flags.model_dir.rstrip('/')
+    task = runner.build_task(params, strategy, model_dir)
+    task.categories = categories
+    with strategy.scope():
+        model = task.build_model()
+    output = flags.eval_output or os.path.join(model_dir, 'eval.json')
+    checkpoint, data = flags.checkpoint or model_dir, params.task.validation_data
+    together = crew.Crew(strategy)
+    with together.watched():
+        measured = evaluate.evaluate_checkpoint(strategy, task, model, checkpoint, data, output)
+        together.sums(0.0)
+    if together.is_chief:
+        sys.stdout.write(f'{_measured_words(measured)}; {output}:\n')
+        _print_metrics(measured['metrics'])
     return 0
 
 

@@ -192,6 +192,25 @@ def settings(
     return {name: value for name, value in found.items() if not is_set(f'runtime.{name}')}
 
 
+def check_strategy(cluster: Cluster | None, strategy: str) -> None:
+    """Refuses a strategy that would make each machine of a job train on its own, all in one folder.
+
+    Args:
+        cluster: the job's machines.
+        strategy: runtime.distribution_strategy.
+
+    Raises:
+        UserError: it would.
+    """
+    if cluster and cluster.num_workers > 1 and strategy != 'multi_worker_mirrored':
+        raise errors.bad_value(
+            'runtime.distribution_strategy',
+            strategy,
+            f'multi_worker_mirrored, as {cluster.source} names {cluster.num_workers} machines; leave it out, and it is '
+            'chosen',
+        )
+
+
 def apply(
     params: Any, is_set: Callable[[str], bool], environment: MutableMapping[str, str] | None = None
 ) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from official_rethink.common import errors
+from official_rethink.common import errors, stopping
 
 EXIT_USER_ERROR = 2
 _MODULE = re.compile(r'^(python -m )?[\w.]+')
@@ -72,15 +72,25 @@ def run_as(program: str, main: Callable[[Sequence[str]], int | None], argv: Sequ
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
-    """Runs `main(argv without the program name)`; a UserError becomes one line and exit code 2."""
+    """Runs `main(argv without the program name)` and exits; what the user has to know becomes one line.
+
+    Exit codes: 2 a user's mistake, 130 after SIGINT, 143 after SIGTERM, 75 if another machine of the job is gone.
+    """
     quieten()
     try:
-        code = main(sys.argv[1:]) or 0
+        with stopping.installed():
+            code = main(sys.argv[1:]) or 0
     except errors.UserError as error:
         sys.stderr.write(f'error: {error}\n')
         code = EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write('interrupted; start the same command again to go on.\n')
-        code = 130
+        code = stopping.EXIT_INTERRUPTED
+    except stopping.Stopped as stop:
+        sys.stderr.write(stop.words() + '\n')
+        code = stop.exit_code
+    except stopping.PeerLost as lost:
+        sys.stderr.write(f'error: {lost}\n')
+        code = stopping.EXIT_PEER_LOST
     sys.stdout.flush()
     sys.exit(code)

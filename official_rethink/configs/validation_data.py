@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from official_rethink.augment import policies
-from official_rethink.common import errors, files
+from official_rethink.common import errors, files, whole_checkpoints
 from official_rethink.configs import checks, families, types, validation_label_maps, validation_resizing
 from official_rethink.data import shards
 
@@ -247,8 +247,8 @@ def _check_checkpoint(rules: checks.Rules) -> None:
     path = rules.config.task.init_checkpoint
     if not path:
         return
-    prefix = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
-    if not prefix or not tf.io.gfile.exists(prefix + '.index'):
+    prefixes = whole_checkpoints.candidates(path) if tf.io.gfile.isdir(path) else [path]
+    if not any(tf.io.gfile.exists(prefix + '.index') for prefix in prefixes):
         raise rules.fail(
             'task.init_checkpoint', 'a folder with checkpoints, a prefix such as run/ckpt-1000, or empty'
         )

@@ -7,6 +7,7 @@ and what it has too much is known before a single weight is set.
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from official_rethink.common import errors
+from official_rethink.common import errors, whole_checkpoints
 
 _GRAPH_KEY = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _VALUE = 'VARIABLE_VALUE'
 _LISTED = 6
 # Beside the weights in a training run's checkpoint.
-_BOOKKEEPING = ('save_counter/', 'optimizer/')
+_BOOKKEEPING = ('save_counter/', 'optimizer/', 'window/')
 
 
 @dataclasses.dataclass
@@ -54,14 +55,20 @@ class _Graph:
 
 
 def find_checkpoint(path: str) -> str:
-    """Returns the checkpoint prefix that `path` names: a folder's newest one, or the prefix itself.
+    """Returns the checkpoint prefix that `path` names: a folder's newest whole one, or the prefix itself.
 
     Raises:
         UserError: there is no such checkpoint, or it cannot be read.
     """
-    prefix = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
-    if not prefix:
-        raise errors.UserError(f"no checkpoint in the folder '{path}'.")
+    prefix: str | None = path
+    if tf.io.gfile.isdir(path):
+        left_out: list[str] = []
+        prefix = whole_checkpoints.newest(path, left_out.append)
+        if prefix is None:
+            raise errors.UserError(f"no checkpoint in the folder '{path}'{'; '.join(['', *left_out]).rstrip('.')}.")
+        for text in left_out:
+            sys.stderr.write(f'warning: {text}\n')
+    assert prefix is not None
     if not tf.io.gfile.exists(prefix + '.index'):
         raise errors.UserError(
             f"no checkpoint at '{path}' (looked for '{prefix}.index'); give a folder with checkpoints or a "

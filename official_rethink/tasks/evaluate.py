@@ -11,6 +11,7 @@ from official_rethink.common import files
 from official_rethink.configs import types
 from official_rethink.data import label_maps
 from official_rethink.modeling import restore
+from official_rethink.tasks import crew
 
 GALLERY_IMAGES = 16
 
@@ -75,7 +76,7 @@ def evaluate_checkpoint(
     data: types.ShardData,
     output: str,
 ) -> dict[str, Any]:
-    """Restores a checkpoint, evaluates it and writes what came out.
+    """Restores a checkpoint, evaluates it, and writes what came out if this is the process that writes.
 
     Args:
         strategy: how the batches are distributed.
@@ -99,7 +100,8 @@ def evaluate_checkpoint(
         if len(shown) < GALLERY_IMAGES:
             shown.append({'image_id': image_id, **{name: value.tolist() for name, value in detections.items()}})
 
-    detects, segments = (hasattr(task, name) for name in ('detection_listener', 'label_map_listener'))
+    writes = crew.Crew(strategy).is_chief
+    detects, segments = (writes and hasattr(task, name) for name in ('detection_listener', 'label_map_listener'))
     if detects:
         task.detection_listener = listen
     if segments:
@@ -119,5 +121,6 @@ def evaluate_checkpoint(
         files.write_json(output.removesuffix('.json') + '_detections.json', shown)
     if segments:
         task.label_map_listener = None
-    files.write_json(output, result)
+    if writes:
+        files.write_json(output, result)
     return result

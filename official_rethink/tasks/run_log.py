@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -60,6 +60,7 @@ class RunLog:
         further_images: int = 0,
         further_pixels: int = 0,
         loss_limit: float = math.inf,
+        writes: bool = True,
     ):
         """Starts a record.
 
@@ -73,6 +74,7 @@ class RunLog:
             further_images: examples of another size a step reads besides.
             further_pixels: pixels of these, a step.
             loss_limit: a loss over this has diverged as one that is not finite has.
+            writes: whether this process keeps the record; one that does not is silent.
         """
         self._model_dir = model_dir
         self._total_steps = total_steps
@@ -82,22 +84,33 @@ class RunLog:
         self._further_images, self._further_pixels = further_images, further_pixels
         self._loss_limit = loss_limit
         self._name = name or os.path.basename(model_dir.rstrip('/'))
-        self._live = sys.stderr.isatty()
+        self._writes = writes
+        self._live = writes and sys.stderr.isatty()
         self.entries: list[dict[str, Any]] = []
         self._window_start = time.monotonic()
 
-    def resume(self, step: int) -> None:
-        """Drops what a killed run logged after the checkpoint that is gone on from."""
-        self.entries = [entry for entry in read_metrics(self._model_dir) if entry['step'] <= step]
-        if tf.io.gfile.exists(os.path.join(self._model_dir, DIVERGED)):
-            tf.io.gfile.remove(os.path.join(self._model_dir, DIVERGED))
-        with files.atomic_write(os.path.join(self._model_dir, METRICS)) as handle:
-            handle.write(''.join(json.dumps(entry) + '\n' for entry in self.entries))
-        self.start_window()
+    def resume(self, step: int, seconds: float = 0.0) -> None:
+        """Drops what a killed run logged after the checkpoint that is gone on from.
 
-    def start_window(self) -> None:
+        Args:
+            step: of the checkpoint.
+            seconds: that the window had taken when it was saved.
+        """
+        if self._writes:
+            self.entries = [entry for entry in read_metrics(self._model_dir) if entry['step'] <= step]
+            if tf.io.gfile.exists(os.path.join(self._model_dir, DIVERGED)):
+                tf.io.gfile.remove(os.path.join(self._model_dir, DIVERGED))
+            with files.atomic_write(os.path.join(self._model_dir, METRICS)) as handle:
+                handle.write(''.join(json.dumps(entry) + '\n' for entry in self.entries))
+        self.start_window(seconds)
+
+    def start_window(self, seconds: float = 0.0) -> None:
         """Starts the clock of the next window, so that evaluation does not count as training."""
-        self._window_start = time.monotonic()
+        self._window_start = time.monotonic() - seconds
+
+    def seconds(self) -> float:
+        """How long the window has taken so far."""
+        return time.monotonic() - self._window_start
 
     def validated(self, step: int) -> bool:
         """Whether this step's evaluation is in the log."""
@@ -106,6 +119,8 @@ class RunLog:
     def _append(self, kind: str, step: int, logs: Mapping[str, Any]) -> dict[str, Any]:
         entry = {'kind': kind, 'step': step, 'time': round(time.time(), 3), 'metrics': scalars(logs)}
         self.entries.append(entry)
+        if not self._writes:
+            return entry
         with tf.io.gfile.GFile(os.path.join(self._model_dir, METRICS), 'a') as handle:
             handle.write(json.dumps(entry) + '\n')
         return entry
@@ -116,15 +131,15 @@ class RunLog:
         Raises:
             UserError: its loss is not a finite number, or over the limit.
         """
-        seconds = time.monotonic() - self._window_start
-        entry = self._append('train', step, {**logs, 'seconds': seconds})
+        entry = self._append('train', step, {**logs, 'seconds': self.seconds()})
         self.start_window()
         loss = entry['metrics'].get('training_loss', 0.0)
         if not math.isfinite(loss) or loss > self._loss_limit:
             first = max((e['step'] for e in self.entries[:-1] if e['kind'] == 'train'), default=0)
             found = f'the training loss is {loss} between steps {first} and {step}'
-            files.write_json(os.path.join(self._model_dir, COST), self.cost())
-            files.write_json(os.path.join(self._model_dir, DIVERGED), {'step': step, 'message': f'{found}.'})
+            if self._writes:
+                files.write_json(os.path.join(self._model_dir, COST), self.cost())
+                files.write_json(os.path.join(self._model_dir, DIVERGED), {'step': step, 'message': f'{found}.'})
             raise errors.UserError(
                 f'{found} of {self._model_dir}. Lower '
                 'trainer.schedule.base_learning_rate, lengthen base_warmup_steps, or set a global_clipnorm '
@@ -135,6 +150,8 @@ class RunLog:
     def validation(self, step: int, logs: Mapping[str, Any]) -> None:
         """Logs an evaluation and brings cost.json up to date."""
         entry = self._append('validation', step, logs)
+        if not self._writes:
+            return
         files.write_json(os.path.join(self._model_dir, COST), self.cost())
         value = entry['metrics'].get(self._headline)
         text = f'{self._name}: step {step}/{self._total_steps}'
@@ -192,6 +209,17 @@ class EmptyPseudoLabels:
         self._limit = abort_after_steps
         self._threshold = score_threshold
         self._last_full = 0
+
+    def resume(self, entries: Sequence[Mapping[str, Any]], step: int) -> None:
+        """Goes on after a restart.
+
+        Args:
+            entries: of the run's log.
+            step: that is gone on from.
+        """
+        windows = [entry for entry in entries if entry['kind'] == 'train']
+        full = [entry['step'] for entry in windows if entry['metrics'].get(self._statistic, 0.0) > 0]
+        self._last_full = max(full, default=0 if windows else step)
 
     def check(self, step: int, logs: Mapping[str, Any]) -> None:
         """Looks at one window's mean.

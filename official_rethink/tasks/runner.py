@@ -1,192 +1,140 @@
 """Model Garden's experiment runner, so that a killed run goes on and ends where an undisturbed one would."""
 
-import contextlib
-import fcntl
 import math
 import os
-from collections.abc import Iterator
+import tempfile
 from typing import Any
 
-import orbit
 import tensorflow as tf
-import yaml
-from absl import logging
 from official.common import distribute_utils
 from official.core import task_factory, train_lib, train_utils
 from official.modeling import performance
 
-from official_rethink.common import errors, files
+from official_rethink.common import cluster
 from official_rethink.modeling import restore
-from official_rethink.tasks import evaluate, run_log
+from official_rethink.tasks import controller, evaluate, run_folder, run_log, trainer
+from official_rethink.tasks.crew import Crew
 
-PARAMS = 'params.yaml'
-TEST = 'test.json'
-
-# Orbit prints every log line to standard output; what a user sees is run_log's.
-orbit.controller._log = logging.info
-
-
-class BestCheckpointExporter(train_utils.BestCheckpointExporter):
-    """Saves the checkpoint before it notes its score: killed between the two, Model Garden's forgets the weights."""
-
-    _best_ckpt_logs: Any
-
-    def maybe_export_checkpoint(
-        self, checkpoint: tf.train.Checkpoint, eval_logs: Any, global_step: int, write_logs: bool = True
-    ) -> bool:
-        """Exports if the metric is better than the best so far, or is the first."""
-        if self._best_ckpt_logs is not None and not self._new_metric_is_better(self._best_ckpt_logs, eval_logs):
-            return False
-        self._get_checkpoint_manager(checkpoint).save()
-        self._best_ckpt_logs = eval_logs
-        if write_logs:
-            self.export_best_eval_metric(eval_logs, global_step)
-        return True
-
-    def export_best_eval_metric(self, eval_logs: Any, global_step: int) -> None:
-        """Writes info.json, whole or not at all."""
-        scores = run_log.scalars(eval_logs)
-        files.write_json(self.best_ckpt_logs_path, {**scores, 'best_ckpt_global_step': float(global_step)})
-
-
-class Controller(orbit.Controller):
-    """Evaluates at multiples of the interval and at the run's end, whichever step it was resumed or stopped at.
-
-    Attributes:
-        log: the run's.
-        last_step: of the run, of which this may be a part.
-    """
-
-    log: run_log.RunLog
-    last_step: int
-
-    def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> Any:
-        """As Orbit's; an evaluation that a kill prevented is made up for first."""
-        assert eval_interval
-        output = None
-        step = int(self.global_step.numpy())
-        if step > 0 and self._due(step, eval_interval) and not self.log.validated(step):
-            output = self.evaluate(steps=eval_steps)
-        while step < train_steps:
-            until = min(train_steps, step - step % eval_interval + eval_interval)
-            self.train(steps=until, checkpoint_at_completion=False)
-            # The checkpoint first: a kill during evaluation then costs no training.
-            self._maybe_save_checkpoint(check_interval=False)
-            step = int(self.global_step.numpy())
-            if self._due(step, eval_interval):
-                output = self.evaluate(steps=eval_steps)
-        self._sync_on_async_checkpointing()
-        return output
-
-    def _due(self, step: int, interval: int) -> bool:
-        return step % interval == 0 or step == self.last_step
-
-    def evaluate(self, steps: int = -1) -> Any:
-        """Evaluates and logs; the training clock stands still meanwhile."""
-        output = super().evaluate(steps=steps)
-        self.log.validation(int(self.global_step.numpy()), output)
-        self.log.start_window()
-        return output
+# Seconds: a managed service may start machines minutes apart; a busy one may be silent for a while.
+_COMES_WITHIN, _ANSWERS_WITHIN = 600, 20
 
 
 class Runner(train_lib.OrbitExperimentRunner):
-    """Model Garden's runner with our exporter, controller and log."""
+    """Model Garden's runner with our exporter, trainer, controller and log."""
 
-    def __init__(self, *, log: run_log.RunLog, last_step: int, **kwargs: Any):
-        """Args: the run's log and its last step; the rest as Model Garden's."""
-        self._log = log
-        self._empty = None
-        task_config = kwargs['params'].task
-        # A store of class labels is sifted before the run starts, and an empty choice refused then.
-        if hasattr(task_config, 'pseudo_data') and hasattr(task_config.pseudo_data, 'abort_after_empty_steps'):
-            pseudo = task_config.pseudo_data
-            self._empty = run_log.EmptyPseudoLabels(
-                pseudo.abort_after_empty_steps, pseudo.score_threshold, *kwargs['task'].pseudo_presence
-            )
-        super().__init__(controller_cls=Controller, train_actions=[self._after_window], **kwargs)
+    def __init__(
+        self,
+        *,
+        log: run_log.RunLog,
+        crew: Crew,
+        start: str | None,
+        last_step: int,
+        first_steps: list[int],
+        **kwargs: Any,
+    ):
+        """Prepares a part of a run.
+
+        Args:
+            log: of the run.
+            crew: the processes that train.
+            start: the checkpoint it goes on from, None for the beginning.
+            last_step: of the run.
+            first_steps: of its parts.
+            **kwargs: as Model Garden's.
+        """
+        self._log, self._crew, self._start = log, crew, start
+        # All workers have to save, as reading some variables takes them all; those that do not write for the run save
+        # into a folder of their own, which goes with the process.
+        self._aside = None if crew.is_chief else tempfile.TemporaryDirectory(prefix='worker-')
+        super().__init__(controller_cls=controller.Controller, save_summary=crew.is_chief, **kwargs)
         self.controller.log, self.controller.last_step = log, last_step
-        log.resume(int(self.trainer.global_step.numpy()))
+        self.controller.first_steps = first_steps
+        step = int(self.trainer.global_step.numpy())
+        training = hasattr(self.trainer, 'window')
+        log.resume(step, float(self.trainer.window.seconds.numpy()) if training else 0.0)
+        if training:
+            empty = _empty_pseudo_labels(kwargs['params'].task, kwargs['task'], log, step)
+            action = controller.after_window(self.trainer, log, empty)
+            self.controller.train_actions = (action, *self.controller.train_actions)
 
-    def _build_best_checkpoint_exporter(self) -> BestCheckpointExporter | None:
-        trainer = self.params.trainer
-        if not trainer.best_checkpoint_export_subdir:
+    def _folder(self) -> str:
+        """Where this process saves."""
+        return self._aside.name if self._aside else str(self.model_dir)
+
+    def _build_best_checkpoint_exporter(self) -> controller.BestCheckpointExporter | None:
+        settings = self.params.trainer
+        if not settings.best_checkpoint_export_subdir:
             return None
-        return BestCheckpointExporter(
-            os.path.join(self.model_dir, trainer.best_checkpoint_export_subdir),
-            trainer.best_checkpoint_eval_metric,
-            trainer.best_checkpoint_metric_comp,
+        return controller.BestCheckpointExporter(
+            os.path.join(self._folder(), settings.best_checkpoint_export_subdir),
+            settings.best_checkpoint_eval_metric,
+            settings.best_checkpoint_metric_comp,
+            self._crew,
         )
 
-    def _after_window(self, logs: Any) -> None:
-        step = int(self.trainer.global_step.numpy())
-        self._log.train(step, logs)
-        if self._empty is not None:
-            self._empty.check(step, logs)
-
-
-@contextlib.contextmanager
-def locked(model_dir: str) -> Iterator[None]:
-    """Holds the folder for one process; another one on the same machine is refused.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    if '://' in model_dir:  # object stores have no locks
-        yield
-        return
-    os.makedirs(model_dir, exist_ok=True)
-    with open(os.path.join(model_dir, '.lock'), 'w', encoding='utf-8') as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise errors.UserError(f"another process is at work in '{model_dir}'; wait for it or stop it.") from error
-        yield
-
-
-_MAY_DIFFER = ('runtime.', 'task.test_data.', 'trainer.max_to_keep')
-
-
-def _leaves(tree: Any, prefix: str = '') -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found.update(_leaves(value, f'{prefix}.{name}' if prefix else str(name)))
-    return found
-
-
-def save_params(params: Any, model_dir: str) -> None:
-    """Writes params.yaml; a folder that holds a run of another configuration is refused.
-
-    Raises:
-        UserError: the folder's run has other settings; the text names them.
-    """
-    path = os.path.join(model_dir, PARAMS)
-    text = yaml.safe_dump(params.as_dict(), default_flow_style=False)
-    if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path, 'r') as handle:
-            old = _leaves(yaml.safe_load(handle.read()))
-        new = _leaves(yaml.safe_load(text))
-        changed = [
-            f'{key}: there {old.get(key)!r}, now {new.get(key)!r}'
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key) and not key.startswith(_MAY_DIFFER)
-        ]
-        if changed and tf.train.latest_checkpoint(model_dir):
-            raise errors.UserError(
-                f"'{model_dir}' holds a run with other settings ({'; '.join(changed[:5])}); give another --model_dir, "
-                'or delete it to start anew.'
+    def _build_trainer(self, task: Any, train: bool, evaluate: bool) -> trainer.Trainer:
+        with self.strategy.scope():
+            return trainer.Trainer(
+                self.params,
+                task,
+                model=task.build_model(),
+                optimizer=train_utils.create_optimizer(task, self.params),
+                train=train,
+                evaluate=evaluate,
+                checkpoint_exporter=self._build_best_checkpoint_exporter(),
+                crew=self._crew,
             )
-    files.write_text(path, text)
+
+    def _maybe_build_checkpoint_manager(self) -> controller.CheckpointManager:
+        return controller.CheckpointManager(
+            self.trainer.checkpoint,
+            directory=self._folder(),
+            max_to_keep=self.params.trainer.max_to_keep if self._crew.is_chief else 1,
+            step_counter=self.trainer.global_step,
+            checkpoint_interval=self.params.trainer.checkpoint_interval,
+            init_fn=self.trainer.initialize,
+            start=self._start,
+        )
+
+
+def _empty_pseudo_labels(config: Any, task: Any, log: run_log.RunLog, step: int) -> run_log.EmptyPseudoLabels | None:
+    # A store of class labels is sifted before the run starts, and an empty choice refused then.
+    if not hasattr(config, 'pseudo_data') or not hasattr(config.pseudo_data, 'abort_after_empty_steps'):
+        return None
+    pseudo = config.pseudo_data
+    empty = run_log.EmptyPseudoLabels(pseudo.abort_after_empty_steps, pseudo.score_threshold, *task.pseudo_presence)
+    empty.resume(log.entries, step)
+    return empty
 
 
 def build_strategy(params: Any) -> tf.distribute.Strategy:
-    """Returns the strategy of `runtime`, as Model Garden chooses it."""
+    """Returns the strategy of `runtime`, as Model Garden chooses it; several machines wait here for each other."""
+    machines = cluster.read(os.environ)
+    if machines and machines.num_workers > 1 and params.runtime.distribution_strategy == 'multi_worker_mirrored':
+        _limit_waiting(machines)
     return distribute_utils.get_distribution_strategy(
         distribution_strategy=params.runtime.distribution_strategy,
         all_reduce_alg=params.runtime.all_reduce_alg,
         num_gpus=params.runtime.num_gpus,
         tpu_address=params.runtime.tpu,
+    )
+
+
+def _limit_waiting(machines: cluster.Cluster) -> None:
+    """Sets how long TensorFlow waits for a machine that does not come (else an hour), or does not answer any more."""
+    from tensorflow.python.eager import context  # noqa: PLC0415  not public, but what its strategy calls
+
+    config = context.coordination_config_pb2
+    roles = {role: addresses for role, addresses in machines.machines.items() if role in ('chief', 'worker')}
+    leader = 'chief' if 'chief' in roles else 'worker'
+    context.context().configure_coordination_service(
+        service_type='standalone',
+        service_leader=f'/job:{leader}/replica:0/task:0',
+        cluster_register_timeout_in_ms=_COMES_WITHIN * 1000,
+        heartbeat_timeout_in_ms=_ANSWERS_WITHIN * 1000,
+        coordinated_jobs=[
+            config.CoordinatedJob(name=role, num_tasks=len(addresses)) for role, addresses in roles.items()
+        ],
     )
 
 
@@ -208,6 +156,21 @@ def build_task(params: Any, strategy: tf.distribute.Strategy, model_dir: str) ->
         return task_factory.get_task(params.task, logging_dir=model_dir)
 
 
+def open_folder(params: Any, strategy: tf.distribute.Strategy, model_dir: str) -> None:
+    """Notes in the run's folder what it is made with.
+
+    Raises:
+        UserError: it is not one folder for all machines.
+    """
+    crew = Crew(strategy)
+    with crew.watched():
+        if crew.is_chief:
+            run_folder.save_params(params, model_dir)
+        if crew.size > 1:
+            crew.sums(0.0)
+            crew.check_shared(os.path.join(model_dir, run_folder.PARAMS))
+
+
 def run(
     params: Any,
     strategy: tf.distribute.Strategy,
@@ -227,74 +190,93 @@ def run(
     Returns:
         After train_and_eval the best checkpoint's result on the test examples, as written to test.json.
     """
-    for until in _ends(params, strategy, mode, model_dir):
-        task, model = _run_until(until, params, strategy, mode, model_dir, categories)
-    if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
-        return None
-    data = params.task
-    best = os.path.join(model_dir, params.trainer.best_checkpoint_export_subdir)
-    test = data.test_data if data.test_data.input_path else data.validation_data
-    return evaluate.evaluate_checkpoint(
-        strategy, task, model, restore.find_checkpoint(best), test, os.path.join(model_dir, TEST)
-    )
+    crew = Crew(strategy)
+    with crew.watched():
+        start = crew.newest_checkpoint(model_dir, mend='train' in mode)
+        ends = _ends(params, strategy, mode, _steps_done(start))
+        for until in ends:
+            task, model = _run_until(until, params, crew, mode, model_dir, start, categories)
+            start = crew.newest_checkpoint(model_dir) if until < ends[-1] else None
+        if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
+            crew.sums(0.0)  # none leaves while another still needs it
+            return None
+        data = params.task
+        best = os.path.join(model_dir, params.trainer.best_checkpoint_export_subdir)
+        best = crew.newest_checkpoint(best) or restore.find_checkpoint(best)
+        test = data.test_data if data.test_data.input_path else data.validation_data
+        output = os.path.join(model_dir, run_folder.TEST)
+        result = evaluate.evaluate_checkpoint(strategy, task, model, best, test, output)
+        crew.sums(0.0)
+        return result
 
 
-def _steps_done(model_dir: str) -> int:
-    latest = tf.train.latest_checkpoint(model_dir)
-    return max(evaluate.checkpoint_step(latest), 0) if latest else 0
+def _steps_done(checkpoint: str | None) -> int:
+    return max(evaluate.checkpoint_step(checkpoint), 0) if checkpoint else 0
 
 
-def _ends(params: Any, strategy: tf.distribute.Strategy, mode: str, model_dir: str) -> list[int]:
+def _ends(params: Any, strategy: tf.distribute.Strategy, mode: str, done: int) -> list[int]:
     """Where the parts end that a run trains in: at the steps where the task builds another network, and at its end.
 
     Each part begins as a run that was killed at the end of the one before, so that where it is really killed does not
     matter.
     """
-    last, done = params.trainer.train_steps, _steps_done(model_dir)
-    switches = getattr(build_task(params, strategy, model_dir), 'switch_steps', ())
-    return [step for step in switches if 'train' in mode and done < step < last] + [last]
+    last = params.trainer.train_steps
+    return [step for step in _switches(params, strategy) if 'train' in mode and done < step < last] + [last]
 
 
-def _run_until(
-    until: int,
-    params: Any,
-    strategy: tf.distribute.Strategy,
-    mode: str,
-    model_dir: str,
-    categories: dict[int, str] | None,
-) -> tuple[Any, tf.keras.Model]:
-    """Runs one part of a run, from the newest checkpoint in the folder if there is one; returns task and model."""
-    task = build_task(params, strategy, model_dir)
-    task.categories = categories
-    task.resume_step = _steps_done(model_dir)
-    data, trainer = params.task, params.trainer
+def _switches(params: Any, strategy: tf.distribute.Strategy) -> list[int]:
+    return list(getattr(build_task(params, strategy, ''), 'switch_steps', ()))
+
+
+def _build_log(params: Any, task: Any, crew: Crew, model_dir: str) -> run_log.RunLog:
+    data, settings = params.task, params.trainer
     images = data.train_data.global_batch_size
     images += data.pseudo_data.global_batch_size if hasattr(data, 'pseudo_data') else 0
     # A contrastive task shows the network several views of an image.
     pixels = _pixels(params) * getattr(task, 'views', 1)
-    headline = trainer.best_checkpoint_eval_metric if trainer.best_checkpoint_metric_comp == 'higher' else 'AP'
+    headline = settings.best_checkpoint_eval_metric if settings.best_checkpoint_metric_comp == 'higher' else 'AP'
     further, size = getattr(task, 'further_images', (0, 0))
-    log = run_log.RunLog(
+    return run_log.RunLog(
         model_dir,
-        trainer.train_steps,
+        settings.train_steps,
         images,
         pixels,
         headline=headline,
         further_images=further,
         further_pixels=further * size,
-        loss_limit=math.inf if trainer.recovery_max_trials else trainer.loss_upper_bound,
+        loss_limit=math.inf if settings.recovery_max_trials else settings.loss_upper_bound,
+        writes=crew.is_chief,
     )
-    last = trainer.train_steps
-    if until < last:
-        params = params.replace(trainer=trainer.replace(train_steps=until))
-        mode = 'train' if mode == 'train_and_post_eval' else mode
+
+
+def _run_until(
+    until: int,
+    params: Any,
+    crew: Crew,
+    mode: str,
+    model_dir: str,
+    start: str | None,
+    categories: dict[int, str] | None,
+) -> tuple[Any, tf.keras.Model]:
+    """Runs one part of a run, from the checkpoint `start` if there is one; returns task and model."""
+    task = build_task(params, crew.strategy, model_dir)
+    task.categories = categories
+    task.resume_step = _steps_done(start)
+    log = _build_log(params, task, crew, model_dir)
+    settings = params.trainer
+    last = settings.train_steps
+    # Model Garden's own answer to SIGTERM saves and goes on.
+    changed = {'train_steps': until, 'preemption_on_demand_checkpoint': False}
     runner = Runner(
         log=log,
+        crew=crew,
+        start=start,
         last_step=last,
-        distribution_strategy=strategy,
+        first_steps=[0, *(step for step in _switches(params, crew.strategy) if step < last)],
+        distribution_strategy=crew.strategy,
         task=task,
-        mode=mode,
-        params=params,
+        mode='train' if mode == 'train_and_post_eval' and until < last else mode,
+        params=params.replace(trainer=settings.replace(**changed)),
         model_dir=model_dir,
     )
     model, _ = runner.run()

@@ -13,7 +13,7 @@ import tensorflow as tf
 from official_rethink import train as train_command
 from official_rethink.common import errors
 from official_rethink.configs import detection as configs
-from official_rethink.tasks import run_log, runner
+from official_rethink.tasks import controller, crew, run_folder, run_log
 from tests.bad_inputs import world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -120,8 +120,8 @@ def test_a_folder_of_other_settings_is_refused(place):
 
 
 def test_a_folder_is_one_process_s(tmp_path):
-    with runner.locked(str(tmp_path)), pytest.raises(errors.UserError, match='another process'):
-        with runner.locked(str(tmp_path)):
+    with run_folder.locked(str(tmp_path)), pytest.raises(errors.UserError, match='another process'):
+        with run_folder.locked(str(tmp_path)):
             raise AssertionError('held twice')
 
 
@@ -166,7 +166,7 @@ def test_pseudo_labels_that_are_all_under_the_threshold_stop_the_run():
 
 def test_best_checkpoint_is_saved_before_its_score(tmp_path):
     """A kill between the two must not leave a score without weights."""
-    exporter = runner.BestCheckpointExporter(str(tmp_path), 'AP', 'higher')
+    exporter = controller.BestCheckpointExporter(str(tmp_path), 'AP', 'higher', crew.Crew(tf.distribute.get_strategy()))
     variable = tf.Variable(1.0)
     checkpoint = tf.train.Checkpoint(value=variable)
     assert exporter.maybe_export_checkpoint(checkpoint, {'AP': 0.2}, 1)

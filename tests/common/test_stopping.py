@@ -1,0 +1,96 @@
+"""A signal ends a command at once, or, while something would be lost, is noted."""
+
+import os
+import signal
+
+import pytest
+
+from official_rethink.common import entry_point, stopping
+
+
+def _run(main, monkeypatch):
+    monkeypatch.setattr(entry_point.sys, 'argv', ['command'])
+    with pytest.raises(SystemExit) as stop:
+        entry_point.run(main)
+    return stop.value.code
+
+
+def _send(number):
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_command_ends_with_the_code_of_the_signal(number, code, monkeypatch, capsys):
+    before = signal.getsignal(number)
+    cleaned = []
+
+    def main(argv):
+        try:
+            _send(number)
+        finally:
+            cleaned.append(True)
+
+    assert _run(main, monkeypatch) == code
+    assert cleaned == [True]
+    assert 'start the same command again to go on' in capsys.readouterr().err
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_what_would_be_lost_is_saved_first(number, monkeypatch, capsys):
+    done = []
+
+    def main(argv):
+        hold = stopping.Hold()
+        hold.take()
+        hold.take()
+        _send(number)
+        done.append('a step')
+        assert stopping.requested() == number
+        done.append('saved')
+        hold.free()
+        hold.free()
+        raise stopping.Stopped(stopping.requested(), ' after step 7 of 9.')
+
+    assert _run(main, monkeypatch) == 128 + number
+    assert done == ['a step', 'saved']
+    assert capsys.readouterr().err == f'stopped by {signal.Signals(number).name} after step 7 of 9.\n'
+    assert stopping.requested() == 0
+
+
+def test_a_second_ctrl_c_does_not_wait(monkeypatch):
+    monkeypatch.setattr(stopping, '_IMPATIENT_AFTER', 0.0)
+
+    def main(argv):
+        hold = stopping.Hold()
+        hold.take()
+        try:
+            _send(signal.SIGINT)
+            _send(signal.SIGINT)
+        finally:
+            hold.free()
+        raise AssertionError('the second one was only noted')
+
+    assert _run(main, monkeypatch) == 130
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch):
+    """As of a command that nohup, or a shell in the background, has started."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert _run(lambda argv: _send(signal.SIGINT), monkeypatch) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_another_machine_s_end_has_its_code(monkeypatch, capsys):
+    def main(argv):
+        raise stopping.PeerLost('another machine is gone')
+
+    assert _run(main, monkeypatch) == 75
+    assert capsys.readouterr().err == 'error: another machine is gone\n'
+
+
+def test_told_by_another_machine():
+    assert stopping.Stopped(0).exit_code == 143
+    assert stopping.Stopped(0).words() == 'stopped; start the same command again to go on.'
