@@ -95,7 +95,7 @@ def newest(folder: str, warn: Callable[[str], None] = lambda text: None) -> str 
         folder: local or remote; it need not exist.
         warn: is told which one is left out, why, and which one is taken instead.
     """
-    broken = []
+    broken: list[tuple[str, str]] = []
     for prefix in candidates(folder):
         reason = fault(prefix)
         if not reason:

@@ -12,7 +12,8 @@ from typing import Protocol
 from official_rethink.common import errors
 
 _POLL_SECONDS = 1.0
-_GRACE_SECONDS = 10.0
+# For a training to save; a managed service kills everything about 30 seconds after its SIGTERM.
+_GRACE_SECONDS = 25.0
 
 
 class Executor(Protocol):

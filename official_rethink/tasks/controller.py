@@ -61,7 +61,8 @@ class BestCheckpointExporter(train_utils.BestCheckpointExporter):
         if not self._crew.of_chief(float(better)):
             self._best_ckpt_logs = self._best_ckpt_logs or eval_logs
             return False
-        self._get_checkpoint_manager(checkpoint).save()
+        # Named by the step: TensorFlow's own count would tell how often the run was stopped.
+        self._get_checkpoint_manager(checkpoint).save(checkpoint_number=global_step)
         self._best_ckpt_logs = eval_logs
         if write_logs:
             self.export_best_eval_metric(eval_logs, global_step)

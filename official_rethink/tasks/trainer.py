@@ -65,6 +65,9 @@ class Trainer(base_trainer.Trainer):
         told_to_stop: whether one of the processes was; at a window's end `train` leaves it at that.
     """
 
+    _train_loop_fn: Any
+    _train_iter: Any
+
     def __init__(self, *args: Any, crew: Crew, **kwargs: Any):
         """Args: the processes that train; the rest as Model Garden's."""
         self.crew = crew

@@ -75,6 +75,23 @@ def test_a_killed_study_takes_its_command_along_and_frees_the_folder(tmp_path):
         keeper.wait()
 
 
+def test_a_study_that_is_told_to_stop_lets_its_command_save(tmp_path):
+    pid_file = tmp_path / 'pid'
+    command = [sys.executable, '-m', 'tests.study.keeper', str(tmp_path), str(pid_file), 'saver']
+    keeper = subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert _wait(lambda: pid_file.exists() and pid_file.read_text())
+        keeper.send_signal(signal.SIGTERM)
+        _, told = keeper.communicate(timeout=20)
+        assert keeper.returncode == 143
+        assert told == 'stopped by SIGTERM; start the same command again to go on.\n'
+        assert pid_file.read_text() == 'saved'
+        assert 'stopped by SIGTERM' in (tmp_path / 'log.txt').read_text()
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
 def test_a_command_that_outlives_its_study_keeps_the_folder(tmp_path):
     """Where the kernel does not end it, the inherited lock does the guarding."""
     with execute.locked(str(tmp_path)) as lock:
