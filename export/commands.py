@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     'study': ('official_rethink.study.__main__', 'the whole comparison: arms × seeds, from data to report'),
     'page': ('official_rethink.study.page', "a study's report from its results.json alone"),
     'prepare': ('official_rethink.prepare', 'images and labels become shards; label fractions'),
+    'prepare_at_scale': ('export.prepare_at_scale', 'the same for millions of images, as Apache Beam pipelines'),
     'train': ('official_rethink.train', 'train or evaluate an experiment: teachers and students'),
     'pseudo_label': ('official_rethink.pseudo_label', 'a teacher labels unlabelled images'),
     'label_at_scale': ('export.label_at_scale', 'the same for millions of images, as an Apache Beam pipeline'),

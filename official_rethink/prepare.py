@@ -1,6 +1,7 @@
 """Step 1: images and annotations become shards; label fractions become split files.
 
 python -m official_rethink.prepare coco           a COCO json and its images
+python -m official_rethink.prepare open_images    Open Images' boxes: a CSV, its classes and its images
 python -m official_rethink.prepare imagenet       images of one class each: a folder a class, or ImageNet's tar files
 python -m official_rethink.prepare voc            images with a label map each: PASCAL VOC's folders, or SBD's
 python -m official_rethink.prepare voc_detection  images with boxes: PASCAL VOC's XML files, or one's own
@@ -10,28 +11,36 @@ python -m official_rethink.prepare split          label fractions, or counts, of
 """
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from official_rethink.common import entry_point, errors
-from official_rethink.data import voc_commands
+from official_rethink.data import voc_commands, writing
 
-_COMMANDS = ('coco', 'imagenet', 'voc', 'voc_detection', 'images', 'scenes', 'split')
-_MAX_PROCESSES = 8
+_COMMANDS = ('coco', 'open_images', 'imagenet', 'voc', 'voc_detection', 'images', 'scenes', 'split')
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs one of the commands."""
+def main(argv: Sequence[str], writer: writing.Writer | None = None, program: str = 'prepare', about: str = '') -> int:
+    """Runs one of the commands.
+
+    Args:
+        argv: the command and its flags.
+        writer: writes the set, if this process shall not.
+        program: what the command is called then.
+        about: what its help says first.
+    """
     if argv and not argv[0].startswith('-') and argv[0] not in _COMMANDS:
         raise errors.unknown_name('command', argv[0], _COMMANDS, where='prepare')
-    args = _parser(argv).parse_args(list(argv))
+    args = _parser(argv, program, about).parse_args(list(argv))
     if not args.command:
         allowed = ', '.join(_COMMANDS)
         raise errors.UserError(f'prepare: a command is missing; allowed: {allowed}. See prepare --help.')
     commands = {
         'coco': _coco,
+        'open_images': _open_images,
         'imagenet': _imagenet,
         'voc': _voc,
         'voc_detection': _voc,
@@ -39,39 +48,48 @@ def main(argv: Sequence[str]) -> int:
         'scenes': _scenes,
         'split': _split,
     }
+    if writer is not None and args.command in ('scenes', 'split'):
+        allowed = ', '.join(name for name in _COMMANDS if name not in ('scenes', 'split'))
+        raise errors.bad_value('the command', args.command, f'{allowed}, which read images that are there')
+    args.writer = writer
     commands[args.command](args)
     return 0
 
 
-def _parser(argv: Sequence[str]) -> entry_point.Parser:
-    parser = entry_point.Parser(prog='prepare', description=__doc__)
+def _parser(argv: Sequence[str], program: str, about: str) -> entry_point.Parser:
+    parser = entry_point.Parser(prog=program, description=about or __doc__)
     commands = parser.add_subparsers(dest='command', parser_class=entry_point.Parser, metavar='COMMAND')
     coco = commands.add_parser('coco', help='a COCO json and its images', description='Converts a COCO json.')
     coco.add_argument('--annotations', required=True, help='the json file')
     coco.add_argument('--images', required=True, help='the folder that its file names start from')
     coco.add_argument('--include_masks', action='store_true', help='store instance masks too')
     coco.add_argument('--include_keypoints', action='store_true', help='store key points too')
-    _add_writing(coco, 'train')
+    writing.add_flags(coco, 'train')
+    boxes = commands.add_parser('open_images', help="Open Images' boxes", description="Converts Open Images' boxes.")
+    boxes.add_argument('--annotations', required=True, help='the CSV of boxes, such as train-annotations-bbox.csv')
+    boxes.add_argument('--classes', required=True, help='class-descriptions-boxable.csv; ids run from 1 in its order')
+    boxes.add_argument('--images', required=True, help='folder of the images, with those below it')
+    writing.add_flags(boxes, 'train')
     single = commands.add_parser(
         'imagenet',
         help="images of one class each: a folder a class, or ImageNet's tar files",
         description='Converts images of one class each; class ids run from 1, in the order of the folders.',
     )
-    single.add_argument('--images', required=True, help='folder with a folder a class, or ILSVRC2012_img_train.tar')
+    single.add_argument('--images', required=True, help='a folder or a tar a class, or ILSVRC2012_img_train.tar')
     single.add_argument(
         '--classes', default='', help="numbers the classes as a prepared set's description does, or a text, one a line"
     )
     single.add_argument('--labels', default='', help='class of each image, where no folder tells: "image class" a line')
-    _add_writing(single, 'train')
+    writing.add_flags(single, 'train')
     maps = commands.add_parser('voc', help="PASCAL VOC's folders, or SBD's", description='Converts label maps.')
     voc_commands.add_label_maps(maps)
-    _add_writing(maps, '')
+    writing.add_flags(maps, '')
     boxes = commands.add_parser('voc_detection', help="PASCAL VOC's boxes", description="Converts VOC's XML files.")
     voc_commands.add_boxes(boxes)
-    _add_writing(boxes, '')
+    writing.add_flags(boxes, '')
     folder = commands.add_parser('images', help='a folder of images', description='Converts images.')
     folder.add_argument('--images', required=True, help='the folder, with those below it')
-    _add_writing(folder, 'unlabelled')
+    writing.add_flags(folder, 'unlabelled')
     scenes = commands.add_parser('scenes', help='the built-in scenes', description='Draws scenes.')
     if 'scenes' in argv[:1]:  # the only command whose arguments need a heavy import
         from official_rethink.data import scenes as scenes_module
@@ -87,86 +105,80 @@ def _parser(argv: Sequence[str]) -> entry_point.Parser:
     return parser
 
 
-def _add_writing(parser: argparse.ArgumentParser, split: str) -> None:
-    parser.add_argument('--output_dir', required=True, help='folder for the shards and the description')
-    parser.add_argument('--split', default=split, help=f'name of the shards (default: {split or "the list"})')
-    parser.add_argument('--num_shards', type=int, help='(default: one per 512 images, up to 256)')
-    parser.add_argument('--processes', type=int, help='that read images (default: one per core, up to 8)')
-    parser.add_argument(
-        '--on_error',
-        default='stop',
-        choices=('stop', 'skip'),
-        help='stop: tell up to 20 problems at once; skip: leave them out, listed in SPLIT-skipped.jsonl',
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace another set of the same name')
-
-
-def _processes(args: argparse.Namespace, images: int) -> int:
-    if args.processes is not None:
-        if args.processes < 1:
-            raise errors.bad_value('processes', args.processes, 'a whole number from 1', where='--processes')
-        return args.processes
-    # A process takes about as long to start as a hundred images to read.
-    return max(min(os.cpu_count() or 1, _MAX_PROCESSES, images // 200), 1)
-
-
 def _coco(args: argparse.Namespace) -> None:
     from official_rethink.data import coco, problems, shards
 
     if not os.path.isfile(args.annotations) and '://' not in args.annotations:
         raise errors.UserError(f"--annotations is '{args.annotations}', which is no file.")
-    options = {'include_masks': args.include_masks, 'num_shards': args.num_shards, 'on_error': args.on_error}
+    options = {'include_masks': args.include_masks}
     if args.include_keypoints:  # sets prepared before there was the flag stay the same sets
         options['include_keypoints'] = True
-    inputs_hash = coco.inputs_hash(args.annotations, args.images, **options)
+    hash_of = functools.partial(coco.inputs_hash, args.annotations, args.images)
+    inputs_hash = writing.inputs_hash(args, hash_of, **options)
     description = shards.complete(args.output_dir, args.split, inputs_hash)
     if description is None:
         found = problems.ProblemList(args.on_error)
         dataset = coco.read(args.annotations, args.images, args.include_masks, found, args.include_keypoints)
-        description = shards.write(
+        description = writing.write(
+            args,
             dataset.items,
-            args.output_dir,
-            args.split,
             dataset.categories,
+            len(dataset.items),
             make=coco.make(args.include_masks),
-            num_shards=args.num_shards,
-            processes=_processes(args, len(dataset.items)),
             inputs_hash=inputs_hash,
             found=found,
-            overwrite=args.overwrite,
             fields=None if dataset.layout is None else {'keypoints': dataset.layout.described()},
         )
     _print(description, args)
+
+
+def _open_images(args: argparse.Namespace) -> None:
+    from official_rethink.data import imagenet, open_images, problems, shards
+
+    source = open_images.open_source(args.annotations, args.images, args.classes)
+    inputs_hash = writing.inputs_hash(args, functools.partial(open_images.inputs_hash, source))
+    description = shards.complete(args.output_dir, args.split, inputs_hash)
+    if description is None:
+        imagenet.check_neighbours(source.categories, args.output_dir, args.split)
+        description = writing.write(
+            args,
+            open_images.items(source),
+            source.categories,
+            source.total,
+            make=open_images.make,
+            inputs_hash=inputs_hash,
+            found=problems.ProblemList(args.on_error),
+        )
+    _print(description, args)
+    if source.without_rows:
+        sys.stdout.write(f'  left out: {source.without_rows:,} images without a row\n')
 
 
 def _imagenet(args: argparse.Namespace) -> None:
     from official_rethink.data import imagenet, problems, shards
 
     source = imagenet.open_source(args.images, args.classes, args.labels)
-    inputs_hash = imagenet.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
+    inputs_hash = writing.inputs_hash(args, functools.partial(imagenet.inputs_hash, source))
     description = shards.complete(args.output_dir, args.split, inputs_hash)
     if description is None:
         imagenet.check_neighbours(source.categories, args.output_dir, args.split)
         found = problems.ProblemList(args.on_error)
-        description = shards.write(
-            imagenet.items(source, found),
-            args.output_dir,
-            args.split,
+        description = writing.write(
+            args,
+            imagenet.items(source, found, in_place=args.writer is not None),
             source.categories,
+            source.total,
             make=imagenet.make,
-            total=source.total,
             num_shards=args.num_shards or source.shards(),
-            processes=_processes(args, source.total or 0),
             inputs_hash=inputs_hash,
             found=found,
-            overwrite=args.overwrite,
         )
     _print(description, args)
 
 
 def _voc(args: argparse.Namespace) -> None:
     write = voc_commands.write_boxes if args.command == 'voc_detection' else voc_commands.write_label_maps
-    description, left_out = write(args, lambda images: _processes(args, images))
+    description, left_out = write(args)
     _print(description, args)
     if args.exclude:
         sys.stdout.write(f'  left out: {left_out:,} names that --exclude lists\n')
@@ -176,23 +188,13 @@ def _images(args: argparse.Namespace) -> None:
     from official_rethink.data import image_folder, problems, shards
 
     names = image_folder.listing(args.images)
-    inputs_hash = image_folder.inputs_hash(names, num_shards=args.num_shards, on_error=args.on_error)
+    inputs_hash = writing.inputs_hash(args, functools.partial(image_folder.inputs_hash, names))
     description = shards.complete(args.output_dir, args.split, inputs_hash)
     if description is None:
         found = problems.ProblemList(args.on_error)
         items = image_folder.read(args.images, found, names)
-        description = shards.write(
-            items,
-            args.output_dir,
-            args.split,
-            (),
-            make=image_folder.make,
-            num_shards=args.num_shards,
-            processes=_processes(args, len(items)),
-            inputs_hash=inputs_hash,
-            found=found,
-            overwrite=args.overwrite,
-        )
+        more: dict[str, Any] = {'make': image_folder.make, 'inputs_hash': inputs_hash, 'found': found}
+        description = writing.write(args, items, (), len(items), **more)
     _print(description, args)
 
 

@@ -135,7 +135,7 @@ def test_split_refuses_a_validation_set_that_shares_pictures(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        ([], 'a command is missing; allowed: coco, imagenet, voc, voc_detection, images, scenes, split'),
+        ([], 'a command is missing; allowed: coco, open_images, imagenet, voc, voc_detection, images, scenes, split'),
         (['cocoa'], "unknown command 'cocoa'.*Did you mean 'coco'"),
         (['coco'], 'required: --annotations, --images, --output_dir'),
         (['coco', '--annotations=none', '--images=.', '--output_dir=x'], "'none', which is no file"),

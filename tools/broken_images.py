@@ -65,7 +65,7 @@ def broken(number: int, kind: int, rng: np.random.Generator) -> bytes:
         _example(number, jpeg[:2], height, width),
         _example(number, jpeg[:-2], height, width),
         _example(number, bytes(5000), 64, 64),
-        _example(number, jpeg[:20] + bytes(100) + jpeg[120:], height, width),
+        _example(number, jpeg[:20] + bytes(150) + jpeg[170:], height, width),
         _example(number, png[:8], png_height, png_width, 'png'),
     )
     return ways[kind % len(ways)]

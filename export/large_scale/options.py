@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from export.large_scale import beam
@@ -127,6 +127,13 @@ def _defaults(given: dict[str, Any]) -> tuple[list[str], tuple[str, ...]]:
     return more, (f'for Dataflow {" ".join(more)} is added.',) if more else ()
 
 
+def check_cloud(runner: str, paths: Mapping[str, str]) -> None:
+    """Refuses paths, by the flags that set them, which Dataflow's workers do not see; other runners are not checked."""
+    for flag, path in paths.items():
+        if runner == DATAFLOW and not path.startswith('gs://'):
+            raise errors.bad_value(flag, path, 'a path of Cloud Storage, gs://…, for Dataflow')
+
+
 def check_paths(runner: str, flags: dict[str, Any], params: Any, needs_data: bool) -> None:
     """Refuses paths that Dataflow's workers do not see, and devices that they do not have.
 
@@ -136,11 +143,9 @@ def check_paths(runner: str, flags: dict[str, Any], params: Any, needs_data: boo
         params: the teacher's config.
         needs_data: whether a worker reads the description of the teacher's data, for its key points.
     """
+    check_cloud(runner, {f'--{name}': flags[name] for name in _PATHS})
     if runner != DATAFLOW:
         return
-    for name in _PATHS:
-        if not flags[name].startswith('gs://'):
-            raise errors.bad_value(f'--{name}', flags[name], 'a path of Cloud Storage, gs://…, for Dataflow')
     data = params.task.train_data.input_path
     if needs_data and not data.startswith('gs://'):
         allowed = 'a path of Cloud Storage for Dataflow, since workers read the key points there'

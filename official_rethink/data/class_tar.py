@@ -20,11 +20,19 @@ _MAX_DEPTH = 1  # a tar in the tar, as in ImageNet's; no deeper
 
 
 class Member(NamedTuple):
-    """Attributes: path within the tar, a class's own tar as its folder; content; or what is wrong with it."""
+    """A file in a tar.
+
+    Attributes:
+        name: path within the tar, a class's own tar as its folder.
+        data: its content; None where it is not read but found.
+        problem: what is wrong with it.
+        place: where its content begins in the tar, and how many bytes it has; None where it is read.
+    """
 
     name: str
-    data: bytes
+    data: bytes | None
     problem: problems.Problem | None = None
+    place: tuple[int, int] | None = None
 
 
 def is_tar(path: str) -> bool:
@@ -72,6 +80,7 @@ def folders(path: str) -> set[str]:
     found = set()
     with _opened(path) as handle, _told(f"'{path}'"), tarfile.open(fileobj=handle, mode='r:*') as tar:
         for info in tar:
+            _forget(tar)
             name = info.name.removeprefix('./')
             if not _refused(info) and ('/' in name or name.lower().endswith('.tar')):
                 found.add(name.split('/')[0].removesuffix('.tar'))
@@ -104,13 +113,14 @@ def _members(handle: IO[bytes], path: str, folder: str, depth: int) -> Iterator[
     # 'r|*' reads forward only: members of a tar within cannot be sought back to.
     with _told(where), tarfile.open(fileobj=handle, mode='r|*') as tar:
         for info in tar:
+            _forget(tar)
             if info.isdir():
                 continue
             name = info.name.removeprefix('./')
             name = f'{folder}/{name}' if folder else name
             reason = _refused(info)
             if reason:
-                yield Member(name, b'', problems.Problem('unsafe tar member', path, name, '', reason))
+                yield _unsafe(path, name, reason)
             elif info.name.lower().endswith('.tar') and depth < _MAX_DEPTH:
                 inner = tar.extractfile(info)
                 assert inner is not None  # a regular file
@@ -119,6 +129,65 @@ def _members(handle: IO[bytes], path: str, folder: str, depth: int) -> Iterator[
                 content = tar.extractfile(info)
                 assert content is not None
                 yield Member(name, content.read())
+
+
+def find(path: str) -> Iterator[Member]:
+    """Yields the files that `read` yields, by their places: only headers are read.
+
+    Raises:
+        UserError: it is no tar, is cut off, or is compressed, so that nothing has a place in it.
+    """
+    with _opened(path) as handle:
+        yield from _found(handle, path, '', 0, 0)
+
+
+def _found(handle: IO[bytes], path: str, folder: str, begin: int, depth: int) -> Iterator[Member]:
+    where = f"'{folder}' in '{path}'" if folder else f"'{path}'"
+    try:
+        tar = tarfile.open(fileobj=handle, mode='r:')
+    except tarfile.ReadError as error:
+        raise errors.UserError(
+            f'{where} is no tar whose members can be read alone: {error}. If it is compressed, gunzip it first.'
+        ) from error
+    with _told(where), tar:
+        for info in tar:
+            _forget(tar)
+            if info.isdir():
+                continue
+            name = info.name.removeprefix('./')
+            name = f'{folder}/{name}' if folder else name
+            reason = _refused(info)
+            if reason:
+                yield _unsafe(path, name, reason)
+            elif info.name.lower().endswith('.tar') and depth < _MAX_DEPTH:
+                inner = tar.extractfile(info)
+                assert inner is not None  # a regular file
+                yield from _found(inner, path, name.removesuffix('.tar'), begin + info.offset_data, depth + 1)
+            elif not os.path.basename(info.name).startswith('.'):
+                yield Member(name, None, place=(begin + info.offset_data, info.size))
+
+
+def read_at(path: str, begin: int, size: int) -> bytes:
+    """Returns the content that `find` found.
+
+    Raises:
+        UserError: the file has become shorter.
+    """
+    with _opened(path) as handle:
+        handle.seek(begin)
+        data = handle.read(size)
+    if len(data) < size:
+        raise errors.UserError(f"'{path}' ends before byte {begin + size:,}; it has been cut off meanwhile.")
+    return data
+
+
+def _forget(tar: tarfile.TarFile) -> None:
+    """Drops the headers that were read; it keeps every one, and there may be millions."""
+    tar.members = []  # type: ignore[attr-defined]
+
+
+def _unsafe(path: str, name: str, reason: str) -> Member:
+    return Member(name, b'', problems.Problem('unsafe tar member', path, name, '', reason))
 
 
 def _refused(info: tarfile.TarInfo) -> str:

@@ -25,6 +25,7 @@ class Item:
         path: where its bytes are, if `data` is None.
         data: its bytes, if they came out of a tar.
         problem: of a tar's member.
+        place: of its bytes in the tar at `path`, as `class_tar.find` tells; None: the file is the image.
     """
 
     filename: str
@@ -32,6 +33,7 @@ class Item:
     path: str = ''
     data: bytes | None = None
     problem: problems.Problem | None = None
+    place: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +44,15 @@ class Source:
         path: a folder, or a tar.
         categories: id, name (the folder's), source_id, and 'title' where a class file gives one.
         labels: file name (its last part, without suffix) to class name; None: the folder names the class.
-        names: `image_folder.listing`'s, of a folder.
+        names: `image_folder.listing`'s, of a folder of images; None of tars.
+        tars: the tars, in order; each but a single one is named after its class.
     """
 
     path: str
     categories: list[dict[str, Any]]
     labels: dict[str, str] | None
     names: list[list[Any]] | None
+    tars: tuple[str, ...] = ()
 
     @property
     def total(self) -> int | None:
@@ -59,14 +63,22 @@ class Source:
         """How many shards a tar should give; None leaves it to the number of images."""
         if self.names is not None:
             return None
-        return max(1, min(256, -(-class_tar.fingerprint(self.path)[1] // _BYTES_PER_SHARD)))
+        size = sum(class_tar.fingerprint(path)[1] for path in self.tars)
+        return max(1, min(256, -(-size // _BYTES_PER_SHARD)))
+
+    def folder_of(self, tar: str) -> str:
+        """The folder that the members of a tar count as in, with its '/'; '' for a single tar."""
+        if tar == self.path:
+            return ''
+        name = os.path.basename(tar)
+        return next(name[: -len(suffix)] for suffix in class_tar.SUFFIXES if name.lower().endswith(suffix)) + '/'
 
 
 def open_source(path: str, classes: str = '', labels: str = '') -> Source:
     """Finds out what is there, before an image is read.
 
     Args:
-        path: a folder with a folder a class, or a tar of these or of one tar a class.
+        path: a folder with a folder a class, or with a tar a class; or a tar of either.
         classes: a file that numbers the classes: a description that `prepare` wrote (train.json), or a text
             with one class a line, its folder's name first; '' numbers the folders by name.
         labels: a text with the class of each image, where the folders do not tell; see `read_labels`.
@@ -76,23 +88,29 @@ def open_source(path: str, classes: str = '', labels: str = '') -> Source:
     """
     is_tar = class_tar.is_tar(path)
     names = None if is_tar else image_folder.listing(path)
+    tars: tuple[str, ...] = (path,) if is_tar else ()
     if is_tar:
         class_tar.fingerprint(path)
+    elif names and not _images(names) and (packed := [name for name, *_ in names if class_tar.is_tar(name)]):
+        names, tars = None, tuple(os.path.join(path, name) for name in packed)
     known = read_labels(labels, names) if labels else None
     if classes:
-        return Source(path, read_classes(classes), known, names)
-    found = set(known.values()) if known is not None else _folders(path, names)
+        return Source(path, read_classes(classes), known, names, tars)
+    found = set(known.values()) if known is not None else _folders(Source(path, [], None, names, tars))
     if not found:
         raise errors.UserError(
             f"'{path}' has no folder a class (such as {path}/n01440764/x.JPEG); name the class of each image "
             'with --labels, or use `prepare images` for images without labels.'
         )
-    return Source(path, _numbered([(name, '') for name in sorted(found)]), known, names)
+    return Source(path, _numbered([(name, '') for name in sorted(found)]), known, names, tars)
 
 
-def _folders(path: str, names: list[list[Any]] | None) -> set[str]:
+def _folders(source: Source) -> set[str]:
+    path, names = source.path, source.names
     if names is None:
-        return class_tar.folders(path)
+        if source.tars == (path,):
+            return class_tar.folders(path)
+        return {source.folder_of(tar)[:-1] for tar in source.tars}
     found = {_class_of(name) for name, *_ in names} - {''}
     if '://' not in path:  # a class without an image is a class
         found |= {entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith('.')}
@@ -174,20 +192,27 @@ def _images(names: list[list[Any]]) -> list[str]:
     return [name for name, *_ in names if os.path.splitext(name)[1].lower() in image_folder.SUFFIXES]
 
 
-def items(source: Source, found: problems.ProblemList) -> Iterator[Item]:
+def items(source: Source, found: problems.ProblemList, in_place: bool = False) -> Iterator[Item]:
     """Yields the images with their classes.
 
     Args:
         source: from `open_source`.
         found: takes other image formats in a folder, which are not stored.
+        in_place: of tars only the headers are read, and `make` reads an image; the records are the same.
+
+    Raises:
+        UserError: a tar is no whole one, or is compressed and was to be read in place.
     """
     ids = {category['name']: int(category['id']) for category in source.categories}
-    if source.names is None:
-        for member in class_tar.read(source.path):
-            suffix = os.path.splitext(member.name)[1].lower()
+    for tar in source.tars:
+        folder = source.folder_of(tar)
+        for member in class_tar.find(tar) if in_place else class_tar.read(tar):
+            name = folder + member.name
+            suffix = os.path.splitext(name)[1].lower()
             if member.problem or suffix in (*image_folder.SUFFIXES, *image_folder.OTHER_SUFFIXES):
-                label = _label(member.name, ids, source.labels)
-                yield Item(member.name, label, source.path, member.data, member.problem)
+                label = _label(name, ids, source.labels)
+                yield Item(name, label, tar, member.data, member.problem, member.place)
+    if source.names is None:
         return
     for item in image_folder.read(source.path, found, source.names):
         yield Item(item.filename, _label(item.filename, ids, source.labels), item.path)
@@ -206,7 +231,8 @@ def make(item: Item) -> problems.Made:
         text = 'has no class: neither its folder nor --labels names one of the classes.'
         return problems.Made(None, [tell(kind='no class', message=text)])
     try:
-        stored = images.load(item.path) if item.data is None else images.store(item.data)
+        data = class_tar.read_at(item.path, *item.place) if item.place else item.data
+        stored = images.load(item.path) if data is None else images.store(data)
     except images.BadImage as error:
         return problems.Made(None, [tell(kind=error.kind, message=str(error))])
     return problems.Made(image_folder.record_of(item.filename, stored, class_label=item.label))
@@ -214,7 +240,9 @@ def make(item: Item) -> problems.Made:
 
 def inputs_hash(source: Source, **options: Any) -> str:
     """Returns the hash of what is read and how."""
-    read = class_tar.fingerprint(source.path) if source.names is None else source.names
+    prints: list[Any] = [class_tar.fingerprint(tar) for tar in source.tars]
+    # A single tar is written as before there were folders of them, so that sets prepared then stay the same sets.
+    read = (prints[0] if source.tars == (source.path,) else prints) if source.names is None else source.names
     return files.hash_of(['imagenet', 1, read, source.categories, source.labels, options])
 
 

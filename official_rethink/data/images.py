@@ -88,12 +88,16 @@ def read_bytes(path: str) -> bytes:
         raise BadImage('unreadable image', f'cannot be read: {error}.') from error
 
 
-def load(path: str, expected: tuple[int, int] | None = None, source: str = 'its entry says') -> StoredImage:
+def load(
+    path: str, expected: tuple[int, int] | None = None, source: str = 'its entry says', upright: bool = True
+) -> StoredImage:
     """Reads an image file; see `store`."""
-    return store(read_bytes(path), expected, source)
+    return store(read_bytes(path), expected, source, upright)
 
 
-def store(data: bytes, expected: tuple[int, int] | None = None, source: str = 'its entry says') -> StoredImage:
+def store(
+    data: bytes, expected: tuple[int, int] | None = None, source: str = 'its entry says', upright: bool = True
+) -> StoredImage:
     """Checks an image and converts it if it must be.
 
     Args:
@@ -102,6 +106,7 @@ def store(data: bytes, expected: tuple[int, int] | None = None, source: str = 'i
             labels made on the unrotated pixels (their size tells) stay with these. With a square
             image, a half turn or no `expected`, the rotation is applied, as image viewers do.
         source: where `expected` comes from, for the message on another size.
+        upright: False never applies a rotation, for labels that are known to be made without.
 
     Raises:
         BadImage: no JPEG or PNG, truncated, corrupt, or not of the expected size.
@@ -113,21 +118,23 @@ def store(data: bytes, expected: tuple[int, int] | None = None, source: str = 'i
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's warning on sizes it still accepts
-            return _decode_and_store(data, 'jpeg' if is_jpeg else 'png', keep, expected, source)
+            return _decode_and_store(data, 'jpeg' if is_jpeg else 'png', keep, expected, source, upright)
     except BadImage:
         raise
     except Image.DecompressionBombError as error:
         raise BadImage('image too large', f'{error}'.rstrip('.') + '.') from error
     except Exception as error:  # Pillow raises a dozen types on broken data; each is told as it is
-        raise BadImage('corrupt image', f'cannot be decoded: {error}.') from error
+        # Pillow names the object it reads from by its address, which is another one every time.
+        told = re.sub(r' <[^<>]* object at 0x[0-9a-fA-F]+>', '', str(error))
+        raise BadImage('corrupt image', f'cannot be decoded: {told}.') from error
 
 
 def _decode_and_store(
-    data: bytes, image_format: str, keep: bool, expected: tuple[int, int] | None, source: str
+    data: bytes, image_format: str, keep: bool, expected: tuple[int, int] | None, source: str, upright: bool
 ) -> StoredImage:
     image: Image.Image = Image.open(io.BytesIO(data), formats=('JPEG', 'PNG'))
     width, height = image.size
-    turned = _turns(image, expected)
+    turned = _turns(image, expected) if upright else 1
     if turned in _SWAPS_SIDES:
         width, height = height, width
     if expected is not None and (height, width) != tuple(expected):

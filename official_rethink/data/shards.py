@@ -64,12 +64,31 @@ def write(
     Raises:
         UserError: problems in the data, another set under the same name, or no image at all.
     """
-    if not _SPLIT_NAME.match(split):
-        raise errors.bad_value('split', split, "letters, digits, '_', '.' and inner '-'", where='--split')
     found = found or problems.ProblemList()
-    existing = complete(output_dir, split, inputs_hash)
+    existing = complete(output_dir, split, inputs_hash) if _SPLIT_NAME.match(split) else None
     if existing is not None:
         return existing
+    total, num_shards = begin(items, output_dir, split, total, num_shards, overwrite)
+    made = items if make is None else workers.ordered_map(make, items, processes)
+    with progress.Progress(f'writing {split}', total) as bar:
+        collected = _write_shards(made, output_dir, split, categories, num_shards, found, bar)
+    temporary = [_temporary(output_dir, _shard_name(split, i, num_shards)) for i in range(num_shards)]
+    return publish(collected | dict(fields or {}), temporary, output_dir, split, inputs_hash, found)
+
+
+def begin(
+    items: Iterable[Any], output_dir: str, split: str, total: int | None, num_shards: int | None, overwrite: bool
+) -> tuple[int | None, int]:
+    """Checks what `write` was given, and makes room.
+
+    Returns:
+        The number of items, if it is known, and of shards.
+
+    Raises:
+        UserError: a value that is not allowed, or another set under the same name.
+    """
+    if not _SPLIT_NAME.match(split):
+        raise errors.bad_value('split', split, "letters, digits, '_', '.' and inner '-'", where='--split')
     if total is None and isinstance(items, Sequence):
         total = len(items)
     if num_shards is None:
@@ -77,15 +96,35 @@ def write(
     if not 1 <= num_shards <= 99999:
         raise errors.bad_value('num_shards', num_shards, '1 to 99999', where='--num_shards')
     _check_room(output_dir, split, overwrite)
-    made = items if make is None else workers.ordered_map(make, items, processes)
-    with progress.Progress(f'writing {split}', total) as bar:
-        collected = _write_shards(made, output_dir, split, categories, num_shards, found, bar)
+    return total, num_shards
+
+
+def publish(
+    collected: Mapping[str, Any],
+    temporary: Sequence[str],
+    output_dir: str,
+    split: str,
+    inputs_hash: str,
+    found: problems.ProblemList,
+) -> dict[str, Any]:
+    """Gives complete shards their names, in the place of an older set, and writes the description last of all.
+
+    Args:
+        collected: the description's fields that depend on what the records are.
+        temporary: where the shards lie, in order.
+        output_dir: see `write`.
+        split: see `write`.
+        inputs_hash: see `write`.
+        found: what was left out.
+
+    Returns:
+        The description.
+    """
     description = {
         'format_version': FORMAT_VERSION,
         'split': split,
         **collected,
-        **(fields or {}),
-        'shards': [_shard_name(split, i, num_shards) for i in range(num_shards)],
+        'shards': [_shard_name(split, i, len(temporary)) for i in range(len(temporary))],
         'skipped': len(found.problems),
         'skipped_by_kind': found.counts(),
         'inputs_hash': inputs_hash,
@@ -94,8 +133,8 @@ def write(
     _remove_old(output_dir, split)
     if found.problems:
         found.write(os.path.join(output_dir, f'{split}-skipped.jsonl'))
-    for name in description['shards']:
-        tf.io.gfile.rename(_temporary(output_dir, name), os.path.join(output_dir, name), overwrite=True)
+    for path, name in zip(temporary, description['shards'], strict=True):
+        tf.io.gfile.rename(path, os.path.join(output_dir, name), overwrite=True)
     files.write_json(description_path(output_dir, split), description)
     return description
 
@@ -123,14 +162,25 @@ def _write_shards(
                     writers[shard].write(records.to_example(outcome.record))
                 bar.update()
         found.check()
-        if not collected.num_images:
-            raise errors.UserError(f"no image is left to write for split '{split}' in '{output_dir}'.")
-        return collected.description(categories)
+        return describe(collected, output_dir, split, categories)
     except BaseException:
         for path in paths:
             if tf.io.gfile.exists(path):
                 tf.io.gfile.remove(path)
         raise
+
+
+def describe(
+    collected: statistics.Statistics, output_dir: str, split: str, categories: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Returns the description's fields that depend on what the records are.
+
+    Raises:
+        UserError: there is no record.
+    """
+    if not collected.num_images:
+        raise errors.UserError(f"no image is left to write for split '{split}' in '{output_dir}'.")
+    return collected.description(categories)
 
 
 def description_path(output_dir: str, split: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,29 @@ class Statistics:
             area = (y2 - y1) * (x2 - x1) if annotation.area is None else annotation.area
             self._per_size[SIZE_NAMES[sum(area > border for border in SIZE_BORDERS)]] += 1
         return shard
+
+    def merge(self, others: Iterable['Statistics']) -> None:
+        """Counts what others counted, as if their records were added here one after the other.
+
+        Raises:
+            UserError: two records have the same source id.
+        """
+        for other in others:
+            if twice := self._ids & other._ids:
+                raise errors.UserError(f'two images have the source id {min(twice)}.')
+            self._ids |= other._ids
+            self._rows += other._rows
+            self._sizes += other._sizes
+            for ours, theirs in (
+                (self._per_category, other._per_category),
+                (self._per_size, other._per_size),
+                (self._per_flag, other._per_flag),
+            ):
+                ours.update(theirs)  # type: ignore[arg-type]
+            self._crowds += other._crowds
+            self._labelled += other._labelled
+            self._mapped += other._mapped
+            self._pixels += other._pixels
 
     def _add_label_map(self, record: records.Record, png: bytes) -> list[int]:
         """Counts pixels; where nothing else tells the image's classes, returns those of the map."""

@@ -1,7 +1,8 @@
 """`prepare voc` and `prepare voc_detection`: arguments, and what they do. For --help nothing heavy is imported."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 _EXCLUDE = 'lists of images to leave out'
@@ -31,12 +32,11 @@ def add_boxes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--classes', default='', help=classes_help)
 
 
-def write_label_maps(args: argparse.Namespace, processes: Callable[[int], int]) -> tuple[dict[str, Any], int]:
+def write_label_maps(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Writes the set that `prepare voc` is asked for.
 
     Args:
         args: the command's; `split` is filled in.
-        processes: of a number of images, how many processes read them.
 
     Returns:
         The description, and how many names --exclude took away.
@@ -47,10 +47,10 @@ def write_label_maps(args: argparse.Namespace, processes: Callable[[int], int]) 
     layout = voc_layout.find(args.voc, args.images, args.masks, labelled)
     source = voc.open_source(layout, args.list, args.exclude, args.classes, labelled)
     args.split = args.split or voc_layout.split_name(args.list) or ('train' if labelled else 'unlabelled')
-    return _write(args, voc, source, source.categories, processes), source.left_out
+    return _write(args, voc, source, source.categories), source.left_out
 
 
-def write_boxes(args: argparse.Namespace, processes: Callable[[int], int]) -> tuple[dict[str, Any], int]:
+def write_boxes(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Writes the set that `prepare voc_detection` is asked for; see `write_label_maps`."""
     from official_rethink.data import voc_detection, voc_layout
 
@@ -58,7 +58,7 @@ def write_boxes(args: argparse.Namespace, processes: Callable[[int], int]) -> tu
         voc_detection.find(args.voc, args.images, args.annotations), args.list, args.exclude, args.classes
     )
     args.split = args.split or voc_layout.split_name(args.list) or 'train'
-    return _write(args, voc_detection, source, source.categories, processes), source.left_out
+    return _write(args, voc_detection, source, source.categories), source.left_out
 
 
 def _write(
@@ -66,12 +66,11 @@ def _write(
     module: Any,
     source: Any,
     categories: Sequence[dict[str, Any]],
-    processes: Callable[[int], int],
 ) -> dict[str, Any]:
     """Reads a source with its module and writes it, unless it is there."""
-    from official_rethink.data import imagenet, problems, shards
+    from official_rethink.data import imagenet, problems, shards, writing
 
-    inputs_hash = module.inputs_hash(source, num_shards=args.num_shards, on_error=args.on_error)
+    inputs_hash = writing.inputs_hash(args, functools.partial(module.inputs_hash, source))
     description = shards.complete(args.output_dir, args.split, inputs_hash)
     if description is not None:
         return description
@@ -79,15 +78,5 @@ def _write(
         imagenet.check_neighbours(list(categories), args.output_dir, args.split)
     found = problems.ProblemList(args.on_error)
     items = module.read(source, found)
-    return shards.write(
-        items,
-        args.output_dir,
-        args.split,
-        categories,
-        make=module.make(source),
-        num_shards=args.num_shards,
-        processes=processes(len(items)),
-        inputs_hash=inputs_hash,
-        found=found,
-        overwrite=args.overwrite,
-    )
+    more: dict[str, Any] = {'make': module.make(source), 'inputs_hash': inputs_hash, 'found': found}
+    return writing.write(args, items, categories, len(items), **more)

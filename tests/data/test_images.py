@@ -170,6 +170,11 @@ BAD = {
         'corrupt image',
         'no image data',
     ),
+    'jpeg whose headers are overwritten': (
+        KEPT['jpeg'][:20] + bytes(150) + KEPT['jpeg'][170:],
+        'corrupt image',
+        'cannot be decoded: cannot identify image file.',  # and not an address in the memory, another one each time
+    ),
     'jpeg without tables': (
         KEPT['jpeg'].replace(b'\xff\xdb', b'\xff\xef').replace(b'\xff\xc4', b'\xff\xef'),
         'corrupt image',
