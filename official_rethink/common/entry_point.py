@@ -74,7 +74,7 @@ def run_as(program: str, main: Callable[[Sequence[str]], int | None], argv: Sequ
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     """Runs `main(argv without the program name)` and exits; what the user has to know becomes one line.
 
-    Exit codes: 2 a user's mistake, 130 after SIGINT, 143 after SIGTERM, 75 if another machine of the job is gone.
+    Exit codes: 2 a user's mistake, 130 after SIGINT, 143 after SIGTERM, 138 if another machine of the job is gone.
     """
     quieten()
     try:

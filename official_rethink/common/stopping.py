@@ -5,13 +5,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 # As shells report a process that the signal ended, 128 + its number; anything but 0 makes a managed service restart.
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
-# sysexits.h's EX_TEMPFAIL, "try again later": another machine of the job is gone, this one is well.
-EXIT_PEER_LOST = 75
+# Another machine of the job is gone, this one is well. Kubeflow's operator starts again what ends with 128 or more, and
+# leaves 138 to programs that ask for it.
+EXIT_PEER_LOST = 138
 
 # One Ctrl-C reaches a study and its commands, and the study tells its commands too: that is one request, not two.
 _IMPATIENT_AFTER = 1.0
@@ -48,6 +49,7 @@ class _State:
     number = 0
     since = 0.0
     holds = 0
+    handler: Callable[[int, FrameType | None], None] | None = None
 
 
 _state = _State()
@@ -73,15 +75,23 @@ def installed() -> Iterator[None]:
         _receive(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, handle)
+    outer, _state.handler = _state.handler, handle
+    renew()
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _state.number = 0
+        _state.handler, _state.number = outer, 0
+
+
+def renew() -> None:
+    """Takes the signals over again, if they were ours: TensorFlow takes SIGTERM when it joins a cluster."""
+    if _state.handler is None:
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _state.handler)
 
 
 def _receive(number: int) -> None:
@@ -103,6 +113,12 @@ def _raise(number: int) -> None:
     # A second one finds the system's own action, which nothing can hold up.
     signal.signal(number, signal.SIG_DFL)
     raise Stopped(number)
+
+
+def end_in(seconds: int) -> None:
+    """Has the system end the process if it is still there by then, whatever keeps it: it gets SIGALRM."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
 
 
 class Hold:

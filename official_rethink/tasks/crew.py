@@ -12,6 +12,8 @@ from official_rethink.common import cluster, errors, stopping, whole_checkpoints
 
 # Seconds within which a file that the chief has written has to be seen by all; NFS keeps what it has looked up.
 _SEEN_WITHIN = 60.0
+# Seconds that a process which has failed has to say so and end.
+_ENDS_WITHIN = 20
 # What TensorFlow raises when another process of a collective operation is gone, or has failed.
 _LOST = (
     tf.errors.UnavailableError,
@@ -40,9 +42,9 @@ class Crew:
         found = cluster.read(os.environ) if isinstance(strategy, _MULTI_WORKER) else None
         self.size = found.num_workers if found else 1
         self.is_chief = found.is_chief if found else True
-        self.place = f'{found.role} {found.index} of {self.size} machines' if found else 'this machine'
+        self.place = place_of(found) if found else 'this machine'
         self._local = strategy.num_replicas_in_sync // self.size
-        self._sum = tf.function(self._summed, input_signature=[tf.TensorSpec([None], tf.float64)])
+        self._sum = tf.function(self._summed, input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
 
     def _summed(self, values: tf.Tensor) -> tf.Tensor:
         def one() -> tf.Tensor:
@@ -117,26 +119,41 @@ class Crew:
                 'the command line',
             )
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Within it the loss of another process is told as what it is.
-
-        Raises:
-            PeerLost: another process of the job has ended or cannot be reached.
-        """
-        try:
-            yield
-        except _LOST as error:
-            text = str(error)
-            if self.size == 1 or not any(sign in text.lower() for sign in _SIGNS):
-                raise
-            raise stopping.PeerLost(
-                f'another machine of the job has ended or cannot be reached, so {self.place} ends too; why, its own '
-                f'output says. Start all of them again to go on. TensorFlow says: {_short(text)}'
-            ) from error
+    def watched(self) -> contextlib.AbstractContextManager[None]:
+        """Returns what tells the loss of another process as what it is; see `watched`."""
+        return watched(self.place if self.size > 1 else '')
 
 
 _MULTI_WORKER = (tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.experimental.MultiWorkerMirroredStrategy)
+
+
+def place_of(machines: cluster.Cluster) -> str:
+    """This machine of a job, in words."""
+    return f'{machines.role} {machines.index} of {machines.num_workers} machines'
+
+
+@contextlib.contextmanager
+def watched(place: str) -> Iterator[None]:
+    """Within it the loss of another process of a job is told as what it is.
+
+    Args:
+        place: of this one, in words; '' if there is no other.
+
+    Raises:
+        PeerLost: another process has ended, cannot be reached, or has not come.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if place:
+            stopping.end_in(_ENDS_WITHIN)  # the others wait for as long as it lives
+        text = str(error) if isinstance(error, _LOST) else ''
+        if not place or not any(sign in text.lower() for sign in _SIGNS):
+            raise
+        raise stopping.PeerLost(
+            f'another machine of the job has ended or cannot be reached, so {place} ends too; why, its own output '
+            f'says. Start all of them again to go on. TensorFlow says: {_short(text)}'
+        ) from error
 
 
 def warn(text: str) -> None:

@@ -10,10 +10,10 @@ from official.common import distribute_utils
 from official.core import task_factory, train_lib, train_utils
 from official.modeling import performance
 
-from official_rethink.common import cluster
+from official_rethink.common import cluster, stopping
 from official_rethink.modeling import restore
 from official_rethink.tasks import controller, evaluate, run_folder, run_log, trainer
-from official_rethink.tasks.crew import Crew
+from official_rethink.tasks.crew import Crew, place_of, watched
 
 # Seconds: a managed service may start machines minutes apart; a busy one may be silent for a while.
 _COMES_WITHIN, _ANSWERS_WITHIN = 600, 20
@@ -108,16 +108,24 @@ def _empty_pseudo_labels(config: Any, task: Any, log: run_log.RunLog, step: int)
 
 
 def build_strategy(params: Any) -> tf.distribute.Strategy:
-    """Returns the strategy of `runtime`, as Model Garden chooses it; several machines wait here for each other."""
+    """Returns the strategy of `runtime`, as Model Garden chooses it; several machines wait here for each other.
+
+    Raises:
+        PeerLost: one of them has not come.
+    """
     machines = cluster.read(os.environ)
-    if machines and machines.num_workers > 1 and params.runtime.distribution_strategy == 'multi_worker_mirrored':
+    many = machines and machines.num_workers > 1 and params.runtime.distribution_strategy == 'multi_worker_mirrored'
+    if machines and many:
         _limit_waiting(machines)
-    return distribute_utils.get_distribution_strategy(
-        distribution_strategy=params.runtime.distribution_strategy,
-        all_reduce_alg=params.runtime.all_reduce_alg,
-        num_gpus=params.runtime.num_gpus,
-        tpu_address=params.runtime.tpu,
-    )
+    with watched(place_of(machines) if machines and many else ''):
+        strategy = distribute_utils.get_distribution_strategy(
+            distribution_strategy=params.runtime.distribution_strategy,
+            all_reduce_alg=params.runtime.all_reduce_alg,
+            num_gpus=params.runtime.num_gpus,
+            tpu_address=params.runtime.tpu,
+        )
+    stopping.renew()
+    return strategy
 
 
 def _limit_waiting(machines: cluster.Cluster) -> None:

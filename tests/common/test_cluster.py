@@ -204,3 +204,12 @@ def test_two_processes_are_one_strategy() -> None:
         'CLUSTER_SPEC names 2 machines, this is chief 0 CollectiveAllReduceStrategy 2 3.0',
         'CLUSTER_SPEC names 2 machines, this is worker 0 CollectiveAllReduceStrategy 2 3.0',
     ]
+
+
+@pytest.mark.parametrize('strategy', ['mirrored', 'off', 'one_device', 'tpu', 'parameter_server'])
+def test_machines_that_would_train_each_on_its_own_are_refused(strategy: str) -> None:
+    machines = cluster.read(cluster_spec({'workerpool0': CHIEF, 'workerpool1': WORKERS}, 'workerpool1'))
+    with pytest.raises(errors.UserError, match=f"is '{strategy}'.*multi_worker_mirrored.*3 machines"):
+        cluster.check_strategy(machines, strategy)
+    cluster.check_strategy(machines, 'multi_worker_mirrored')
+    cluster.check_strategy(None, strategy)

@@ -1,7 +1,10 @@
 """A signal ends a command at once, or, while something would be lost, is noted."""
 
+import ctypes
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -83,14 +86,31 @@ def test_an_ignored_signal_stays_ignored(monkeypatch):
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_signals_that_a_library_has_taken_come_back(number, monkeypatch):
+    """The library sets its handler below Python, which does not learn of it."""
+
+    def main(argv):
+        ctypes.CDLL(None).signal(int(number), ctypes.c_void_p(1))  # SIG_IGN, as C says it
+        stopping.renew()
+        _send(number)
+
+    assert _run(main, monkeypatch) == 128 + number
+
+
 def test_another_machine_s_end_has_its_code(monkeypatch, capsys):
     def main(argv):
         raise stopping.PeerLost('another machine is gone')
 
-    assert _run(main, monkeypatch) == 75
+    assert _run(main, monkeypatch) == 138
     assert capsys.readouterr().err == 'error: another machine is gone\n'
 
 
 def test_told_by_another_machine():
     assert stopping.Stopped(0).exit_code == 143
     assert stopping.Stopped(0).words() == 'stopped; start the same command again to go on.'
+
+
+def test_a_process_that_does_not_end_is_ended():
+    code = 'import time; from official_rethink.common import stopping; stopping.end_in(1); time.sleep(60)'
+    assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == -signal.SIGALRM

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from official_rethink import train as train_command
-from official_rethink.common import entry_point, stopping
+from official_rethink.common import entry_point, errors, stopping
+from official_rethink.tasks import controller as controllers
 from official_rethink.tasks import run_log
 from official_rethink.tasks import trainer as trainers
 from official_rethink.tasks.crew import Crew
@@ -96,3 +97,49 @@ def test_the_pace_tells_of_a_signal(monkeypatch):
     pace = trainers.Pace(Crew(tf.distribute.get_strategy()))
     monkeypatch.setattr(stopping, 'requested', lambda: signal.SIGTERM)
     assert pace.done(1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ('step', 'end'),
+    # Evaluated every 10 steps in windows of 4, a second network from step 25 on.
+    [(0, 4), (4, 8), (6, 8), (8, 12), (10, 14), (21, 24), (24, 28), (25, 29), (27, 29), (29, 33), (30, 34), (33, 34)],
+)
+def test_windows_begin_where_those_of_an_undisturbed_run_do(step, end):
+    controller = object.__new__(controllers.Controller)
+    controller.first_steps, controller.eval_interval, controller._steps_per_loop = (0, 25), 10, 4
+    assert controller._window_end(step) == end
+
+
+def test_a_silent_worker_writes_nothing(tmp_path, capsys):
+    log = run_log.RunLog(str(tmp_path), total_steps=10, images_per_step=2, pixels_per_image=4, writes=False)
+    log.resume(0)
+    log.train(5, {'training_loss': 1.0, 'instances': 3.0})
+    log.validation(5, {'AP': 0.5})
+    with pytest.raises(errors.UserError, match='nan between steps 5 and 10'):
+        log.train(10, {'training_loss': float('nan'), 'instances': 3.0})
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ('', '')
+
+
+def test_a_window_s_time_goes_on(tmp_path):
+    """What a stopped process had trained of a window counts with the rest of it."""
+    log = run_log.RunLog(str(tmp_path), total_steps=10, images_per_step=2, pixels_per_image=4)
+    log.resume(7, 40.0)
+    log.train(10, {'training_loss': 1.0, 'instances': 3.0})
+    assert 40.0 <= log.entries[-1]['metrics']['seconds'] < 50.0
+    log.train(15, {'training_loss': 1.0, 'instances': 3.0})
+    assert log.entries[-1]['metrics']['seconds'] < 10.0
+
+
+def test_a_student_that_goes_on_is_not_taken_for_one_without_labels():
+    """Its last labelled window ended at step 990; a restart at 1,000 begins no new count, and forgives nothing."""
+    statistic = 'pseudo/boxes_per_image'
+    entries = [
+        {'kind': 'train', 'step': step, 'metrics': {statistic: boxes}}
+        for step, boxes in ((980, 1.0), (990, 2.0), (1000, 0.0))
+    ]
+    watch = run_log.EmptyPseudoLabels(abort_after_steps=20, score_threshold=0.5)
+    watch.resume(entries, 1000)
+    watch.check(1005, {statistic: 0.0})
+    with pytest.raises(errors.UserError, match='in the last 20 steps'):
+        watch.check(1010, {statistic: 0.0})
