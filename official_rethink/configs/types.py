@@ -75,6 +75,15 @@ class ShardData(cfg.DataConfig):
         global_batch_size: examples a step over all replicas.
         deterministic: keep the order of examples a function of the seed alone, which resuming relies on.
         shuffle_buffer_size: examples (still encoded) that are held to shuffle from.
+        cycle_length: shards read side by side; None takes one of every 16, from 1 to 16. Shards in an object store are
+            read faster with more.
+        sharding: of several workers each reads shards of its own, in training and where there are enough; False: each
+            reads all shards and takes its part of every batch, so that batches are those of one process. See
+            docs/many_devices.md.
+        enable_tf_data_service: of training data: have a tf.data service read, decode and augment; the order of examples
+            is then not fixed.
+        tf_data_service_address: its dispatcher, such as grpc://host:5050.
+        tf_data_service_job_name: what several workers share the service's batches by.
     """
 
     input_path: str = ''

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from official_rethink.augment import single_image
 from official_rethink.configs import classification as configs
+from official_rethink.dataloaders import sharing
 from official_rethink.losses import classification as losses
 
 LABEL = 'image/class/label'
@@ -89,15 +90,26 @@ class ClassificationParser:
         return image, self._labels(decoded)
 
     def mix(
-        self, images: tf.Tensor, labels: dict[str, Any], seed: tf.Tensor
+        self,
+        images: tf.Tensor,
+        labels: dict[str, Any],
+        seed: tf.Tensor,
+        places: sharing.Places | None = None,
     ) -> tuple[tf.Tensor, dict[str, Any]]:
         """Mixup (Zhang et al., 2018) of each example with the one opposite it in the batch, as the release.
 
         The larger weight, drawn from Beta(alpha, alpha) for each example, is the example's own.
+
+        Args:
+            images: uint8 [B, H, W, 3].
+            labels: of `train`.
+            seed: int64 [2], of the batch.
+            places: which of a larger batch these are, each with the one opposite it; None: a batch of their own.
         """
         alpha = self._params.augmentation.mixup_alpha
-        count = tf.shape(images)[0]
-        parts = [tf.random.stateless_gamma([count], tf.stack([seed[0], 2 * seed[1] + n]), alpha) for n in range(2)]
+        total = places.total if places else tf.shape(images)[0]
+        draws = [tf.random.stateless_gamma([total], tf.stack([seed[0], 2 * seed[1] + n]), alpha) for n in range(2)]
+        parts = [tf.gather(drawn, places.read) if places else drawn for drawn in draws]
         share = tf.math.divide_no_nan(parts[0], parts[0] + parts[1])
         weight = tf.maximum(share, 1.0 - share)
         pixels = tf.cast(images, tf.float32)

@@ -8,7 +8,7 @@ from official.core import input_reader
 
 from official_rethink.common import errors, files
 from official_rethink.configs import types
-from official_rethink.dataloaders import decoder, detection
+from official_rethink.dataloaders import decoder, detection, sharing
 
 _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
@@ -18,7 +18,13 @@ _KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels', 'keep_
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
 
 
-Mix = Callable[[tf.Tensor, dict[str, Any], tf.Tensor], tuple[tf.Tensor, dict[str, Any]]]
+class Mix(Protocol):
+    """Joins the examples of a batch in pairs, each with the one opposite it; see `ClassificationParser.mix`."""
+
+    def __call__(
+        self, images: tf.Tensor, labels: dict[str, Any], seed: tf.Tensor, places: sharing.Places
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
+        """Mixes those of a batch that stand at some places of it."""
 
 
 class Parser(Protocol):
@@ -40,9 +46,28 @@ class Parser(Protocol):
 class _ShardReader(input_reader.InputReader):
     """Model Garden's reader; a pattern such as data/train* does not take the description train.json along."""
 
+    _cycle_length: int | None
+    _files_context: tf.distribute.InputContext | None = None
+
     def get_files(self, input_path: str) -> list[str]:
         """Returns the shards in order of their names, so that their order does not hang on the file system."""
         return sorted(path for path in super().get_files(input_path) if not path.endswith(_NO_SHARDS))
+
+    @property
+    def num_shards(self) -> int:
+        """How many shards the pattern matches."""
+        return len(self._matched_files)
+
+    def read_as(self, share: sharing.Share, input_context: tf.distribute.InputContext | None) -> tf.data.Dataset:
+        """Reads what one worker of several reads; see `sharing.Share`."""
+        if self._cycle_length is None:
+            self._cycle_length = sharing.streams(self.num_shards // share.workers)
+        # To a worker that reads all shards Model Garden's reader need not say that there are others.
+        self._files_context = input_context if share.by == sharing.SHARDS else None
+        return self.read(input_context=input_context)
+
+    def _read_data_source(self, matched_files: Any, dataset_fn: Any, input_context: Any = None) -> tf.data.Dataset:
+        return super()._read_data_source(matched_files, dataset_fn, self._files_context)
 
 
 def _read_shards(split_file: str, copies: Mapping[str, int] | None) -> Callable[[Any], tf.data.Dataset]:
@@ -75,35 +100,53 @@ def _train_dataset(
     params: types.ShardData,
     seed: int,
     first_step: int,
-    input_context: tf.distribute.InputContext | None,
+    replicas: int,
+    share: sharing.Share,
     mix: Mix | None,
 ) -> tf.data.Dataset:
     """Augments and batches; example i of the stream always gets the augmentation of (seed, i)."""
-    pipelines = input_context.num_input_pipelines if input_context else 1
-    pipeline_id = input_context.input_pipeline_id if input_context else 0
-    decode = parser.decode
-    salt = seed * 1_000_003 + pipeline_id
+    decode, size = parser.decode, params.global_batch_size
+    salt = seed * 1_000_003 + share.stream
 
     def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
         return parser.train(decode(record), tf.stack([tf.constant(salt, tf.int64), index]))
 
-    # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
-    skipped = first_step * params.global_batch_size // pipelines
-    dataset = dataset.enumerate().skip(skipped)
+    dataset = dataset.enumerate()
     if not all(getattr(params, name, True) for name in _KEEP_EMPTY):
         wanted = getattr(parser, 'wanted', lambda decoded: tf.reduce_any(parser.kept(decoded)))
-        dataset = dataset.filter(lambda index, record: wanted(decode(record)))
+        dataset = _only(dataset, lambda record: wanted(decode(record)))
+    # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
+    dataset = dataset.skip(first_step * size // (share.workers if share.by == sharing.SHARDS else 1))
+    dataset = sharing.own(dataset, size, True, share, mirrored=mix is not None)
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    size = params.global_batch_size
-    size = input_context.get_per_replica_batch_size(size) if input_context else size
-    dataset = dataset.batch(size, drop_remainder=True)
     if mix is None:
-        return dataset
+        dataset = dataset.batch(size // replicas, drop_remainder=True)
+    else:
+        places = sharing.places(size, share)
+        dataset = _mixed(dataset, mix, salt, first_step, places).rebatch(size // replicas, drop_remainder=True)
+    # It goes round and round. Told so, several workers need not ask each other at every step who has an example left.
+    return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def _only(dataset: tf.data.Dataset, wanted: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
+    """Leaves those (index, record) out whose record is not wanted; several are looked at side by side."""
+    flagged = dataset.map(
+        lambda index, record: (index, record, wanted(record)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return flagged.filter(lambda index, record, flag: flag).map(lambda index, record, flag: (index, record))
+
+
+def _mixed(
+    dataset: tf.data.Dataset, mix: Mix, salt: int, first_step: int, places: sharing.Places
+) -> tf.data.Dataset:
+    """Mixes the examples of each batch before replicas share it out, so that their number changes nothing."""
 
     def mixed(index: tf.Tensor, batch: tuple[tf.Tensor, dict[str, Any]]) -> tuple[tf.Tensor, dict[str, Any]]:
-        return mix(*batch, tf.stack([tf.constant(salt, tf.int64), index]))
+        joined = mix(*batch, tf.stack([tf.constant(salt, tf.int64), index]), places)
+        return tf.nest.map_structure(lambda value: value[slice(*places.kept)], joined)
 
-    return dataset.enumerate(skipped // size).map(mixed, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = dataset.batch(len(places.read), drop_remainder=True)
+    return batches.enumerate(first_step).map(mixed, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def read(
@@ -138,15 +181,18 @@ def read(
         raise errors.UserError("input_path is ''; name the shards, for example data/train*.")
     parser = parser or detection.DetectionParser(params, output_size)
     params = params.replace(seed=seed ^ _SHUFFLE_SALT)
+    size = params.global_batch_size
+    replicas = size // input_context.get_per_replica_batch_size(size) if input_context else 1
 
-    def batch(dataset: tf.data.Dataset, context: tf.distribute.InputContext | None) -> tf.data.Dataset:
+    def batch(dataset: tf.data.Dataset, context: Any) -> tf.data.Dataset:
+        del context
         if params.is_training:
             shuffled = dataset.shuffle(params.shuffle_buffer_size, seed=params.seed)
-            return _train_dataset(shuffled, parser, params, seed, first_step, context, mix)
-        size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
+            return _train_dataset(shuffled, parser, params, seed, first_step, replicas, share, mix)
         decode = parser.decode
+        dataset = sharing.own(dataset, size, params.drop_remainder, share)
         parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
-        return parsed.batch(size, drop_remainder=params.drop_remainder)
+        return parsed.batch(size // replicas, drop_remainder=params.drop_remainder)
 
     read_shards = _read_shards(params.split_file, copies)
     try:
@@ -160,7 +206,8 @@ def read(
         )
     except ValueError as error:
         raise errors.UserError(f"input_path '{params.input_path}' matches no file.") from error
-    return reader.read(input_context=input_context)
+    share = sharing.share_of(params, reader.num_shards, input_context)
+    return reader.read_as(share, input_context)
 
 
 def read_joint(

@@ -15,3 +15,8 @@ def scale(weights: tf.Tensor) -> tf.Tensor:
     """Replicas over the global batch's weights, by which a weighted sum becomes a mean; 0 if nothing has a weight."""
     number = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, tf.float32)
     return tf.math.divide_no_nan(number, total(tf.reduce_sum(weights)))
+
+
+def ratio(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    """Share of one sum in another, over the global batch and so equal on all replicas; 0 where the whole is."""
+    return tf.math.divide_no_nan(total(tf.reduce_sum(part)), total(tf.reduce_sum(whole)))

@@ -136,7 +136,7 @@ class ClassificationTask(family.FamilyTask):
     def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> dict[str, float]:
         """Adds one step's counts of all replicas; whole numbers stay exact, however the batches were cut."""
         state = state or {}
-        for name, per_replica in step_outputs[_SUMS].items():
+        for name, per_replica in self.of_all_workers(step_outputs[_SUMS]).items():
             state[name] = state.get(name, 0) + sum(value.numpy().item() for value in per_replica)
         return state
 

@@ -12,6 +12,7 @@ from official_rethink.dataloaders import detection as parsing
 from official_rethink.dataloaders import reader
 from official_rethink.evaluation import keypoints, protocols
 from official_rethink.losses import detection as losses
+from official_rethink.losses import replicas
 from official_rethink.modeling import anchor_targets, detections, looks, normalization, union, views, weight_decay
 from official_rethink.tasks import augmented_inference, family, train_step
 
@@ -118,14 +119,12 @@ class DetectionTask(family.FamilyTask):
         """
         del outputs
         boxes = tf.cast(labels['num_instances'], tf.float32)
-        candidates = tf.reduce_sum(tf.cast(labels['num_candidates'], tf.float32))
+        kept, candidates = (tf.cast(labels[name], tf.float32) for name in ('num_kept', 'num_candidates'))
         return {
             'pseudo/boxes_per_image': tf.reduce_mean(boxes),
             'pseudo/images_with_boxes': tf.reduce_mean(tf.cast(boxes > 0, tf.float32)),
-            'pseudo/kept_fraction': tf.math.divide_no_nan(tf.reduce_sum(boxes), candidates),
-            'pseudo/mean_score': tf.math.divide_no_nan(
-                tf.reduce_sum(labels['score_sum']), tf.reduce_sum(tf.cast(labels['num_kept'], tf.float32))
-            ),
+            'pseudo/kept_fraction': replicas.ratio(boxes, candidates),
+            'pseudo/mean_score': replicas.ratio(labels['score_sum'], kept),
         }
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
@@ -222,7 +221,7 @@ class DetectionTask(family.FamilyTask):
         evaluator = state or protocols.Evaluator(
             config.evaluation_protocols, self.categories, config.per_category_metrics, self._keypoint_evaluator()
         )
-        per_replica = step_outputs[_DETECTIONS]
+        per_replica = self.of_all_workers(step_outputs[_DETECTIONS])
         for replica in range(len(per_replica['scores'])):
             self._add(evaluator, _local(per_replica, replica))
         return evaluator

@@ -10,6 +10,7 @@ from official.vision.ops import preprocess_ops
 
 from official_rethink.modeling import restore
 from official_rethink.modeling.checkpoints import companion
+from official_rethink.tasks import gathering
 
 
 class PseudoPresence(NamedTuple):
@@ -52,6 +53,7 @@ class FamilyTask(base_task.Task):
     Attributes:
         resume_step: steps a resumed run has behind it; set before inputs are built.
         categories: class id to name, where there are classes; set by whoever knows the data.
+        of_all_workers: gives each worker of an evaluation what all of them found in a step.
     """
 
     def __init__(self, params: Any, logging_dir: str | None = None, name: str | None = None):
@@ -59,6 +61,7 @@ class FamilyTask(base_task.Task):
         super().__init__(params, logging_dir=logging_dir, name=name)
         self.resume_step = 0
         self.categories: dict[int, str] | None = None
+        self.of_all_workers = gathering.Gatherer()
 
     def initialize(self, model: tf.keras.Model) -> None:
         """Restores `init_checkpoint` into the named modules; called only where a run has no checkpoint.

@@ -11,6 +11,7 @@ from official_rethink.configs import segmentation as configs
 from official_rethink.dataloaders import reader
 from official_rethink.dataloaders import segmentation as parsing
 from official_rethink.evaluation import segmentation as evaluation
+from official_rethink.losses import replicas
 from official_rethink.losses import segmentation as losses
 from official_rethink.modeling import dense_inference, weight_decay
 from official_rethink.modeling import segmentation as modeling
@@ -82,7 +83,7 @@ class SegmentationTask(family.FamilyTask):
         return {
             'pseudo/coverage': tf.reduce_mean(labels['coverage']),
             'pseudo/images_with_labels': tf.reduce_mean(tf.cast(kept > 0, tf.float32)),
-            'pseudo/mean_score': tf.math.divide_no_nan(tf.reduce_sum(labels['score_sum']), tf.reduce_sum(kept)),
+            'pseudo/mean_score': replicas.ratio(labels['score_sum'], kept),
         }
 
     def named_losses(self, features: Any, labels: Any, model: tf.keras.Model) -> dict[str, tf.Tensor]:
@@ -201,6 +202,8 @@ class SegmentationTask(family.FamilyTask):
     def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> dict[str, np.ndarray]:
         """Adds one step's counts of all replicas; whole numbers stay exact, however the batches were cut."""
         state = state or {}
+        found = {name: step_outputs[name] for name in (_COUNTS, _MAPS) if name in step_outputs}
+        step_outputs = self.of_all_workers(found)
         for name, per_replica in step_outputs[_COUNTS].items():
             wide = np.float64 if name == 'loss' else np.int64
             state[name] = state.get(name, 0) + sum(value.numpy().astype(wide) for value in per_replica)

@@ -74,7 +74,7 @@ class SimClrTask(family.FamilyTask):
     def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> dict[str, list[float]]:
         """Collects one step's numbers of all replicas, which have as many pairs each."""
         state = state or {name: [] for name in _REPORTED}
-        for name, values in step_outputs[_NUMBERS].items():
+        for name, values in self.of_all_workers(step_outputs[_NUMBERS]).items():
             state[name] += [float(value) for value in values]
         return state
 
