@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     if flags is None:
         return 0
     from official_rethink import registry_imports  # noqa: F401
-    from official_rethink.configs import parse, schedule, validation, validation_data
+    from official_rethink.configs import normalization, parse, schedule, validation, validation_data
     from official_rethink.pseudo_labels import manifest
     from official_rethink.tasks import run_folder, runner
 
@@ -84,6 +84,8 @@ def main(argv: Sequence[str]) -> int:
         run_folder.check_params(params, model_dir)
         strategy = runner.build_strategy(params)
         validation.validate_runtime(params, strategy.num_replicas_in_sync, loaded.sources)
+        for remark in normalization.remarks(params.task.model, strategy.num_replicas_in_sync):
+            says(f'note: {remark}\n')
         runner.open_folder(params, strategy, model_dir)
         result = runner.run(params, strategy, flags.mode, model_dir, categories)
     if result and says is not _nothing:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from official.vision.configs import common
 
@@ -57,6 +58,25 @@ def check(rules: checks.Rules) -> None:
             frozen if keeps else KEY + 'normalization',
             "what is frozen has to be restored: 'all', or a list with 'backbone'",
         )
+
+
+def remarks(model: Any, num_replicas: int) -> list[str]:
+    """What is worth knowing of a model's batch norm on several replicas.
+
+    Args:
+        model: the config of one, of any family.
+        num_replicas: that train it.
+    """
+    found = []
+    for name in ('norm_activation', 'decoder_norm_activation'):
+        config = getattr(model, name, None)
+        if config is None or config.use_sync_bn or getattr(config, 'normalization', BATCH) != BATCH:
+            continue
+        found.append(
+            f'task.model.{name}.use_sync_bn is false: batch norm takes the statistics of each of the {num_replicas} '
+            "replicas' part of a batch, so that the training is another one than on one device."
+        )
+    return found if num_replicas > 1 else []
 
 
 def _listed(modules: str | Sequence[str]) -> list[str]:

@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from official_rethink.augment import policies
 from official_rethink.common import errors, files, whole_checkpoints
-from official_rethink.configs import checks, families, types, validation_label_maps, validation_resizing
+from official_rethink.configs import (
+    checks,
+    families,
+    types,
+    validation_label_maps,
+    validation_resizing,
+    validation_service,
+)
 from official_rethink.data import shards
 
 _PARTS = ('train_data', 'pseudo_data', 'validation_data', 'test_data')
@@ -57,6 +64,7 @@ def _check_part(rules: checks.Rules, part: str) -> None:
         raise rules.fail(name + 'drop_remainder', 'true; the shapes of a training step are fixed')
     if data.tfds_name:
         raise rules.fail(name + 'tfds_name', "''; data is read from input_path, as `prepare` writes it")
+    validation_service.check(rules, part, training)
     fields = checks.fields(data)
     counts = ('max_num_instances', 'shuffle_buffer_size', 'cycle_length')
     rules.at_least(1, *(name + key for key in counts if key in fields))
@@ -100,6 +108,8 @@ def validate_data(params: Any, sources: Mapping[str, str] | None = None) -> None
         _check_fills_a_batch(rules, part, descriptions)
         if 'groundtruth_padded_size' in checks.fields(getattr(task, part)):
             validation_label_maps.check(rules, part, descriptions)
+    for part in (*parts(task), *further_parts(task)):
+        validation_service.check_answers(rules, part)
     labelled = _check_split(rules, found['train_data'])
     for part in ('validation_data', 'test_data'):
         if part in found:

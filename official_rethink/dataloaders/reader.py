@@ -3,18 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 from official.core import input_reader
 
 from official_rethink.common import errors, files
 from official_rethink.configs import types
-from official_rethink.dataloaders import decoder, detection, sharing
+from official_rethink.dataloaders import decoder, detection, service, sharing
 
 _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
 PSEUDO_SALT = 500_009
 # Of pseudo-labelled examples: whether an image of which nothing passes the threshold takes a place in a batch.
 _KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels', 'keep_images_without_keypoints')
+_ID_BUCKETS = 2**62
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
 
 
@@ -61,7 +63,9 @@ class _ShardReader(input_reader.InputReader):
     def read_as(self, share: sharing.Share, input_context: tf.distribute.InputContext | None) -> tf.data.Dataset:
         """Reads what one worker of several reads; see `sharing.Share`."""
         if self._cycle_length is None:
-            self._cycle_length = sharing.streams(self.num_shards // share.workers)
+            # Who shares the batches of one process has to read as it does.
+            readers = share.workers if share.by == sharing.SHARDS else 1
+            self._cycle_length = sharing.streams(self.num_shards // readers)
         # To a worker that reads all shards Model Garden's reader need not say that there are others.
         self._files_context = input_context if share.by == sharing.SHARDS else None
         return self.read(input_context=input_context)
@@ -79,19 +83,34 @@ def _read_shards(split_file: str, copies: Mapping[str, int] | None) -> Callable[
         if not image_ids:
             raise errors.UserError(f"task.train_data.split_file '{split_file}' names no image.")
         copies = dict.fromkeys(image_ids, 1)
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(list(copies), tf.constant(list(copies.values()), tf.int64)), 0
-    )
-
-    def wanted(record: tf.Tensor) -> tf.Tensor:
-        return table.lookup(decoder.source_id(record))
+    wanted = _looked_up(copies)
 
     def repeated(record: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensors(record).repeat(wanted(record))
+        return tf.data.Dataset.from_tensors(record).repeat(wanted(decoder.source_id(record)))
 
     if max(copies.values()) == 1:
-        return lambda paths: tf.data.TFRecordDataset(paths).filter(lambda record: wanted(record) > 0)
+        return lambda paths: tf.data.TFRecordDataset(paths).filter(lambda record: wanted(decoder.source_id(record)) > 0)
     return lambda paths: tf.data.TFRecordDataset(paths).flat_map(repeated)
+
+
+def _looked_up(copies: Mapping[str, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from an image's id to its entry, 0 without one.
+
+    Made of constants, for a table of TensorFlow's is a resource of this process, which no tf.data service has.
+    """
+    names = np.array(list(copies))
+    keys = tf.strings.to_hash_bucket_fast(names, _ID_BUCKETS).numpy()
+    order = np.argsort(keys)
+    assert len(set(keys)) == len(names), 'two ids have one hash'
+    ids, counts = tf.constant(names[order]), tf.constant(np.array(list(copies.values()))[order], tf.int64)
+    ordered = tf.constant(keys[order])
+
+    def looked_up(image_id: tf.Tensor) -> tf.Tensor:
+        key = tf.strings.to_hash_bucket_fast(image_id, _ID_BUCKETS)
+        found = tf.minimum(tf.searchsorted(ordered, [key])[0], len(names) - 1)
+        return tf.where(tf.equal(ids[found], image_id), counts[found], tf.constant(0, tf.int64))
+
+    return looked_up
 
 
 def _train_dataset(
@@ -106,17 +125,19 @@ def _train_dataset(
 ) -> tf.data.Dataset:
     """Augments and batches; example i of the stream always gets the augmentation of (seed, i)."""
     decode, size = parser.decode, params.global_batch_size
-    salt = seed * 1_000_003 + share.stream
+    salt, served = seed * 1_000_003 + share.stream, share.by == sharing.SERVICE
 
     def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
+        index = service.place(index, record) if served else index
         return parser.train(decode(record), tf.stack([tf.constant(salt, tf.int64), index]))
 
     dataset = dataset.enumerate()
     if not all(getattr(params, name, True) for name in _KEEP_EMPTY):
         wanted = getattr(parser, 'wanted', lambda decoded: tf.reduce_any(parser.kept(decoded)))
         dataset = _only(dataset, lambda record: wanted(decode(record)))
-    # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
-    dataset = dataset.skip(first_step * size // (share.workers if share.by == sharing.SHARDS else 1))
+    if not served:
+        # Skipping still encoded records costs little, and a resumed run sees what it would have seen.
+        dataset = dataset.skip(first_step * size // (share.workers if share.by == sharing.SHARDS else 1))
     dataset = sharing.own(dataset, size, True, share, mirrored=mix is not None)
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     if mix is None:
@@ -124,6 +145,8 @@ def _train_dataset(
     else:
         places = sharing.places(size, share)
         dataset = _mixed(dataset, mix, salt, first_step, places).rebatch(size // replicas, drop_remainder=True)
+    if served:
+        dataset = service.distributed(dataset, params, share.workers, f'{salt}_{first_step}_{size}')
     # It goes round and round. Told so, several workers need not ask each other at every step who has an example left.
     return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
@@ -180,7 +203,9 @@ def read(
     if not params.input_path:
         raise errors.UserError("input_path is ''; name the shards, for example data/train*.")
     parser = parser or detection.DetectionParser(params, output_size)
-    params = params.replace(seed=seed ^ _SHUFFLE_SALT)
+    # A service gives no order to go on in: a resumed run takes another one.
+    shuffle = seed + first_step if params.enable_tf_data_service else seed
+    params = params.replace(seed=shuffle ^ _SHUFFLE_SALT)
     size = params.global_batch_size
     replicas = size // input_context.get_per_replica_batch_size(size) if input_context else 1
 
@@ -195,12 +220,14 @@ def read(
         return parsed.batch(size // replicas, drop_remainder=params.drop_remainder)
 
     read_shards = _read_shards(params.split_file, copies)
+    # What Model Garden's reader does for a service keeps no example apart.
+    plain = params.replace(enable_tf_data_service=False)
     try:
         # Model Garden's reader shards and interleaves the files; it would shuffle and decode in an order
         # that a restart cannot repeat, so that part is ours.
         reader = _ShardReader(
             # Training shuffles below; evaluation keeps the order of the shards.
-            params.replace(shuffle_buffer_size=1) if params.is_training else params.replace(cycle_length=1),
+            plain.replace(shuffle_buffer_size=1) if params.is_training else plain.replace(cycle_length=1),
             dataset_fn=read_shards,
             transform_and_batch_fn=batch,
         )

@@ -89,7 +89,7 @@ def _remark(params: types.ShardData, shards: int, workers: int) -> None:
     elif shards % workers:
         least, most = shards // workers, -(-shards // workers)
         logging.warning(
-            "'%s' has %d shards for %d workers: some read %d in a pass and others %d, and the examples of the fewer come "
+            "'%s' has %d shards for %d workers: some read %d in a pass and others %d, and the examples of fewer come "
             'round more often. Which these are changes from pass to pass. Write a multiple of %d shards, or set '
             'sharding to false, to have all examples equally often.',
             *(params.input_path, shards, workers, least, most, workers),

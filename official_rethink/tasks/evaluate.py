@@ -101,11 +101,13 @@ def evaluate_checkpoint(
             shown.append({'image_id': image_id, **{name: value.tolist() for name, value in detections.items()}})
 
     writes = crew.Crew(strategy).is_chief
-    detects, segments = (writes and hasattr(task, name) for name in ('detection_listener', 'label_map_listener'))
+    detects, segments = (hasattr(task, name) for name in ('detection_listener', 'label_map_listener'))
     if detects:
         task.detection_listener = listen
     if segments:
-        task.label_map_listener = LabelMapWriter(output.removesuffix('.json') + '_label_maps')
+        # A worker that does not write has its maps made all the same, for the one that does.
+        folder = output.removesuffix('.json') + '_label_maps'
+        task.label_map_listener = LabelMapWriter(folder) if writes else lambda *shown: None
     metrics = evaluate(strategy, task, model, data)
     result = {
         'checkpoint': os.path.basename(prefix),
@@ -118,7 +120,8 @@ def evaluate_checkpoint(
         result['inference'] = task.task_config.inference.as_dict()
     if detects:
         task.detection_listener = None
-        files.write_json(output.removesuffix('.json') + '_detections.json', shown)
+        if writes:
+            files.write_json(output.removesuffix('.json') + '_detections.json', shown)
     if segments:
         task.label_map_listener = None
     if writes:

@@ -31,8 +31,7 @@ class Gatherer:
         """
         leaves = tf.nest.flatten(per_replica)
         replicas = self._strategy.num_replicas_in_sync
-        local = len(self._strategy.extended.worker_devices)
-        if local >= replicas or not leaves:
+        if replicas == 1 or len(self._strategy.extended.worker_devices) == replicas:
             return per_replica
         workers = [_unpacked(part) for part in self._gathered(_packed([np.asarray(leaf) for leaf in leaves]))]
         # A leaf of the flat structure is one replica's; those of the next worker follow within its tuple.

@@ -16,6 +16,8 @@ PARAMS = 'params.yaml'
 TEST = 'test.json'
 
 _MAY_DIFFER = ('runtime.', 'task.test_data.', 'trainer.max_to_keep')
+# Where a tf.data service is found changes nothing that it does.
+_MAY_DIFFER_IN_ALL_DATA = ('.tf_data_service_address', '.tf_data_service_job_name')
 
 
 @contextlib.contextmanager
@@ -81,7 +83,9 @@ def check_params(params: Any, folder: str) -> None:
     changed = [
         f'{key}: there {old.get(key)!r}, now {new.get(key)!r}'
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(_MAY_DIFFER)
+        if old.get(key) != new.get(key)
+        and not key.startswith(_MAY_DIFFER)
+        and not key.endswith(_MAY_DIFFER_IN_ALL_DATA)
     ]
     if changed and whole_checkpoints.candidates(folder):
         raise errors.UserError(

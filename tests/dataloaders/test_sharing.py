@@ -95,7 +95,7 @@ READERS = {
     'contrastive': _task_reader(small_simclr.task, contrastive.ContrastiveParser),
 }
 EVALUATED = [kind for kind in READERS if not kind.startswith('pseudo')]
-MORE = [(kind, workers) for kind in ('plain', 'detection') for workers in (2, 8)]
+MORE = [('plain', 2), ('plain', 8)]
 
 
 def _context(workers, worker, replicas=None):
@@ -220,9 +220,10 @@ def test_a_worker_with_shards_of_its_own_mixes_its_own_batch(pattern):
     np.testing.assert_allclose(first[..., 1:].sum(axis=-1), 1, rtol=1e-5)
 
 
-def test_two_workers_go_on_where_one_was(pattern):
-    """Three steps by one process, then two by two workers: the batches of five steps of one."""
-    values = {'input_path': pattern('few'), 'global_batch_size': 4, 'is_training': True, 'sharding': False}
+def test_two_workers_go_on_where_one_was(pattern, monkeypatch):
+    """Three steps by one process, then two by two workers: the batches of five steps of one; nine shards at once."""
+    monkeypatch.setattr(sharing, '_SHARDS_A_STREAM', 1)
+    values = {'input_path': pattern('train'), 'global_batch_size': 4, 'is_training': True, 'sharding': False}
     one = _taken(_read(values, None), 5)
     rest = [_taken(_read(values, _context(2, worker), first_step=3), 2) for worker in range(2)]
     np.testing.assert_array_equal(one[3:], np.concatenate(rest, axis=1))

@@ -1,5 +1,7 @@
 """Tests of normalisation: group norm against numpy, and what each kind makes of Model Garden's layers."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -189,3 +191,14 @@ def test_simclrs_head_keeps_its_batch_norm():
 
     assert kinds(model.checkpoint_items['backbone']) == {'GroupNormalization'}
     assert 'GroupNormalization' in kinds(model) and 'BatchNormalization' in kinds(model)
+
+
+def test_statistics_of_replicas_are_remarked():
+    """On several replicas, of batch norm, unless it is over all of them."""
+    model = configs.NormActivation(use_sync_bn=False)
+    holder = types.SimpleNamespace(norm_activation=model, decoder_norm_activation=model.replace(use_sync_bn=True))
+    (text,) = configs.remarks(holder, 2)
+    assert text.startswith('task.model.norm_activation.use_sync_bn is false') and 'each of the 2 replicas' in text
+    assert configs.remarks(holder, 1) == []
+    holder.norm_activation = model.replace(normalization='group')
+    assert configs.remarks(holder, 2) == []
