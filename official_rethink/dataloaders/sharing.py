@@ -1,10 +1,10 @@
 """Which examples a worker of several reads: those of its own shards, or its own part of every batch."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
 from official_rethink.common import errors
 from official_rethink.configs import types
@@ -42,7 +42,7 @@ def share_of(params: types.ShardData, shards: int, input_context: tf.distribute.
     """Decides which part a worker reads.
 
     Training is split by shards where there are enough of them; evaluation by examples always, so that each is counted
-    once and in the batches of one process. What is worth knowing is logged by the first worker.
+    once and in the batches of one process. The first worker says on standard error what is worth knowing.
 
     Args:
         params: the data config; `sharding` False asks for splitting by examples.
@@ -79,21 +79,21 @@ def _check_order(params: types.ShardData, shards: int, workers: int) -> None:
 def _remark(params: types.ShardData, shards: int, workers: int) -> None:
     if not params.sharding:
         return
+    text = ''
     if shards < workers:
-        logging.warning(
-            "'%s' has %d shards for %d workers: each worker reads all of them and takes its part of every batch, so "
-            'that the data is read %d times over. Batches are those of one process. Write %d shards or more '
-            '(prepare has --num_shards) to have each read by one worker, or set sharding to false to keep it so.',
-            *(params.input_path, shards, workers, workers, workers),
+        text = (
+            f'each worker reads all of them and takes its part of every batch, so that the data is read {workers} '
+            f'times over. Batches are those of one process. Write {workers} shards or more (prepare has --num_shards) '
+            'to have each read by one worker, or set sharding to false to keep it so.'
         )
     elif shards % workers:
-        least, most = shards // workers, -(-shards // workers)
-        logging.warning(
-            "'%s' has %d shards for %d workers: some read %d in a pass and others %d, and the examples of fewer come "
-            'round more often. Which these are changes from pass to pass. Write a multiple of %d shards, or set '
-            'sharding to false, to have all examples equally often.',
-            *(params.input_path, shards, workers, least, most, workers),
+        text = (
+            f'some read {shards // workers} in a pass and others {-(-shards // workers)}, and the examples of fewer '
+            f'come round more often. Which these are changes from pass to pass. Write a multiple of {workers} shards, '
+            'or set sharding to false, to have all examples equally often.'
         )
+    if text:
+        sys.stderr.write(f"warning: '{params.input_path}' has {shards} shards for {workers} workers: {text}\n")
 
 
 def streams(shards: int) -> int:

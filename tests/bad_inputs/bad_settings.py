@@ -84,6 +84,27 @@ CONFIGS = (
         ('task.pseudo_data.global_batch_size is 0', '1 or more', 'human and pseudo'),
     ),
     Case(
+        'tf.data service without its protocol',
+        commands.override(
+            commands.DESCRIBE,
+            'task.train_data.enable_tf_data_service=true,task.train_data.tf_data_service_address=host',
+        ),
+        ("task.train_data.tf_data_service_address is 'host'", '--params_override', 'grpc://10.0.0.2:5050'),
+    ),
+    Case(
+        'evaluation by a tf.data service',
+        commands.override(commands.DESCRIBE, 'task.validation_data.enable_tf_data_service=true'),
+        ('task.validation_data.enable_tf_data_service is True', 'counts each example once'),
+    ),
+    Case(
+        'tf.data service where nobody answers',
+        commands.override(
+            commands.TRAIN,
+            'task.train_data.enable_tf_data_service=true,task.train_data.tf_data_service_address=grpc://localhost:1',
+        ),
+        ("no tf.data service answers at 'grpc://localhost:1'", 'task.train_data.tf_data_service_address', 'false'),
+    ),
+    Case(
         'mode that is none',
         (*commands.TRAIN[:3], '--mode=trian', '--model_dir=out'),
         ('mode', 'trian', 'train'),
