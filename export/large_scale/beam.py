@@ -1,13 +1,22 @@
 """Apache Beam, where it is installed; without it the modules here import all the same, and say what is missing."""
 
+import logging
 from typing import Any
 
-from official_rethink.common import errors
+from official_rethink.common import errors, stopping
 
 INSTALL = 'pip install --require-hashes --no-deps -r requirements-beam.lock'
 
 DoFn: Any = object
 ModelHandler: Any = object
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return 'apitools not found' not in record.getMessage()
+
+
+# Beam warns that BigQuery cannot be used, for lack of a package, and nothing here does.
+logging.getLogger().addFilter(_is_news)
 try:
     import apache_beam
     from apache_beam.ml.inference import base
@@ -22,9 +31,45 @@ try:
         base.resource = resource
 except ModuleNotFoundError:
     AVAILABLE = False
+finally:
+    logging.getLogger().removeFilter(_is_news)
 
 
 def need() -> None:
     """Raises UserError where Beam is not installed."""
     if not AVAILABLE:
         raise errors.UserError(f'Apache Beam is not installed; `{INSTALL}`, over requirements.lock, brings it.')
+
+
+def run(pipeline: Any) -> str:
+    """Runs a pipeline to its end; returns the state it ended in, such as 'DONE'.
+
+    A signal that ends the command may come while a step runs in this process. Beam would tell of a failed step, at
+    length; it is raised as it came.
+    """
+    logger, signals = logging.getLogger('apache_beam.runners.common'), _NoSignals()
+    logger.addFilter(signals)
+    try:
+        return str(pipeline.run().wait_until_finish())
+    except Exception as error:
+        signal = _signal_in(error)
+        if signal is None:
+            raise
+        raise signal from None
+    finally:
+        logger.removeFilter(signals)
+
+
+class _NoSignals(logging.Filter):
+    """Keeps what is said of failed steps, but not of those that a signal ended."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is told."""
+        return not (isinstance(record.exc_info, tuple) and _signal_in(record.exc_info[1]))
+
+
+def _signal_in(error: BaseException | None) -> BaseException | None:
+    """The signal that an exception was made of, if it was."""
+    while error is not None and not isinstance(error, (KeyboardInterrupt, stopping.Stopped)):
+        error = error.__context__
+    return error

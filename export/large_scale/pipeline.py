@@ -114,5 +114,4 @@ def run(settings: work.Settings, path: str, options: Any) -> str:
         | 'Label' >> base.RunInference(TeacherHandler(settings))
         | 'Write' >> apache_beam.ParDo(Write(settings))
     )
-    state: str = pipeline.run().wait_until_finish()
-    return state
+    return beam.run(pipeline)

@@ -133,7 +133,7 @@ class Writer:
             pipeline = apache_beam.Pipeline(options=self._chosen.options)
             numbers = pipeline | 'List' >> apache_beam.Create(left, reshuffle=False)
             _ = numbers | 'Spread' >> apache_beam.Reshuffle() | 'Make' >> apache_beam.ParDo(does)
-            ended = pipeline.run().wait_until_finish()
+            ended = beam.run(pipeline)
         if told := state.failures(count):
             more = f' {len(told)} parts failed so or in another way.' if len(told) > 1 else ''
             raise errors.UserError(told[0] + more)

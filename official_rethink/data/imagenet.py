@@ -254,8 +254,10 @@ def check_neighbours(categories: Sequence[Mapping[str, Any]], output_dir: str, s
     Raises:
         UserError: another set in the folder has other classes.
     """
+    from tensorflow import io
+
     ours = {category['id']: category['name'] for category in categories}
-    for name in sorted(os.listdir(output_dir)) if os.path.isdir(output_dir) else []:
+    for name in sorted(io.gfile.listdir(output_dir)) if io.gfile.isdir(output_dir) else []:
         path = os.path.join(output_dir, name)
         if not name.endswith('.json') or name == f'{split}.json':
             continue

@@ -23,7 +23,10 @@ def test_killed_and_started_again_it_leaves_what_the_plain_command_leaves(
     """Killed by SIGKILL while it was to stop at broken images, whose shards it left; then told to leave these out."""
     label_twice.make_teacher(str(tmp_path))
     pattern = broken_images.write(str(tmp_path / 'images'), (13, 0, 1, 26), NUM_BROKEN)
-    plain, ours = (label_twice.arguments(str(tmp_path), pattern, str(tmp_path / name), SHARD_SIZE) for name in 'ab')
+    plain, ours = (
+        [*label_twice.arguments(str(tmp_path), pattern, str(tmp_path / name), SHARD_SIZE), '--gallery_images=0']
+        for name in 'ab'
+    )
     process = label_twice.start(label_twice.PIPELINE, [*ours, '--on_error=stop'], str(tmp_path / 'log'))
     try:
         assert pseudo_label.main(plain) == 0

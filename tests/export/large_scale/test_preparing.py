@@ -7,11 +7,12 @@ import tarfile
 from collections.abc import Callable
 
 import pytest
+import tensorflow as tf
 
 from export import prepare_at_scale
 from export.large_scale import beam, parts
 from official_rethink import prepare
-from official_rethink.common import errors
+from official_rethink.common import errors, stopping
 from official_rethink.data import image_folder, problems, shards
 from tests.data import making, test_open_images
 from tools import compare_stores
@@ -90,6 +91,27 @@ def test_pipelines_leave_what_prepare_leaves(
     assert ours == plain and len(plain) >= 4  # three shards, a description, what was left out
 
 
+@needs_beam
+@pytest.mark.parametrize('made', [_folder, _tar_of_tars, _open_images])
+def test_from_and_to_another_file_system(tmp_path: pathlib.Path, made: Callable[[pathlib.Path], list[str]]) -> None:
+    """TensorFlow's file system in memory, in a bucket's place: nothing is read or written but through `tf.io.gfile`."""
+    command = [*made(tmp_path), '--on_error=skip', '--num_shards=3']
+    there = f'ram://{tmp_path.name}'
+    for path in tmp_path.rglob('*'):
+        if path.is_file():
+            copy = f'{there}/{path.relative_to(tmp_path)}'
+            tf.io.gfile.makedirs(os.path.dirname(copy))
+            tf.io.gfile.copy(str(path), copy)
+    prepare.main([*command, f'--output_dir={tmp_path}/plain', '--processes=1'])
+    remote = [word.replace(str(tmp_path), there) for word in command]
+    prepare_at_scale.main([*remote, f'--output_dir={there}/ours'])
+    found, counted = compare_stores.compare(str(tmp_path / 'plain'), f'{there}/ours')
+    assert [line for line in found if 'tfrecord' in line] == []  # but names of files and their times, in the others
+    assert counted['shards'] == 3 and counted['records'] > 2
+    assert not tf.io.gfile.exists(f'{there}/ours/.preparing-train')
+    tf.io.gfile.rmtree(there)
+
+
 def test_a_folder_of_tars_holds_what_a_folder_of_classes_holds(tmp_path: pathlib.Path) -> None:
     outputs = []
     for made in (_class_folder, _class_tars):
@@ -161,6 +183,23 @@ def _once(work: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
         return work(*args)
 
     return once
+
+
+@needs_beam
+@pytest.mark.parametrize('stop', [KeyboardInterrupt(), stopping.Stopped(15)])
+def test_a_signal_within_a_step_is_no_failed_step(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stop: BaseException
+) -> None:
+    def stopped(*unused: object) -> None:
+        raise stop
+
+    command = [*_folder(tmp_path), f'--output_dir={tmp_path}/ours', '--on_error=skip']
+    monkeypatch.setattr(parts.State, 'make_part', stopped)
+    with pytest.raises(type(stop)):
+        prepare_at_scale.main(command)
+    assert [one for one in caplog.records if one.levelname == 'ERROR'] == []
+    monkeypatch.undo()
+    assert prepare_at_scale.main(command) == 0
 
 
 def test_other_inputs_begin_anew(tmp_path: pathlib.Path) -> None:
