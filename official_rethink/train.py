@@ -82,6 +82,9 @@ def main(argv: Sequence[str]) -> int:
         says(f'note: {remark}\n')
     with run_folder.locked(model_dir, machines):
         run_folder.check_params(params, model_dir)
+        if machines and machines.num_workers > 1:
+            minutes = runner.COMES_WITHIN // 60
+            says(f'note: the {machines.num_workers} machines wait for each other, up to {minutes} minutes\n')
         strategy = runner.build_strategy(params)
         validation.validate_runtime(params, strategy.num_replicas_in_sync, loaded.sources)
         for remark in normalization.remarks(params.task.model, strategy.num_replicas_in_sync):

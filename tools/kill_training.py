@@ -146,13 +146,14 @@ def wait(pids: Sequence[int], seconds: float) -> list[int] | None:
     return [codes[pid] for pid in pids]
 
 
-def logged_step(model_dir: str) -> int:
-    """The last step in a run's log."""
+def logged_step(model_dir: str, since: float) -> int:
+    """The last step in a run's log that was logged since a time; 0 if there is none."""
     try:
         with open(os.path.join(model_dir, 'metrics.jsonl'), encoding='utf-8') as handle:
-            return max((int(json.loads(line)['step']) for line in handle if line.endswith('}\n')), default=0)
+            entries = [json.loads(line) for line in handle if line.endswith('}\n')]
     except FileNotFoundError:
         return 0
+    return max((int(entry['step']) for entry in entries if entry['time'] >= since), default=0)
 
 
 def saved_step(model_dir: str) -> int:
@@ -166,10 +167,11 @@ def saved_step(model_dir: str) -> int:
 def disturb(argv: list[str], model_dir: str, kill: Kill, target: int, draw: random.Random) -> dict[str, Any]:
     """Starts both workers, kills as `kill` says at about the step `target`; returns what happened."""
     begun = saved_step(model_dir)
+    since = time.time()
     pids = start(argv, 2, model_dir + '.log')
     deadline = time.monotonic() + PATIENCE
     # A step is logged at its window's end, so the moment after it is drawn too.
-    while logged_step(model_dir) <= max(target - WINDOW, begun) and time.monotonic() < deadline:
+    while logged_step(model_dir, since) <= max(target - WINDOW, begun) and time.monotonic() < deadline:
         if any(os.waitpid(pid, os.WNOHANG)[0] for pid in pids):
             raise RuntimeError(f'a worker ended before it was killed; see {model_dir}.log.*')
         time.sleep(0.01)

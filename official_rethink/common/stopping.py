@@ -121,6 +121,24 @@ def end_in(seconds: int) -> None:
     signal.alarm(seconds)
 
 
+@contextlib.contextmanager
+def at_the_system(seconds: int) -> Iterator[None]:
+    """Within it signals do what the system does, for a call that waits without letting Python see them.
+
+    Args:
+        seconds: after which the system ends the process.
+    """
+    end_in(seconds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if _state.handler and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        renew()
+
+
 class Hold:
     """While one is taken, a signal is only noted: who took it looks for it, and raises `Stopped` when all is saved.
 

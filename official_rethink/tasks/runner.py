@@ -1,5 +1,6 @@
 """Model Garden's experiment runner, so that a killed run goes on and ends where an undisturbed one would."""
 
+import functools
 import math
 import os
 import tempfile
@@ -16,7 +17,7 @@ from official_rethink.tasks import controller, evaluate, run_folder, run_log, tr
 from official_rethink.tasks.crew import Crew, place_of, watched
 
 # Seconds: a managed service may start machines minutes apart; a busy one may be silent for a while.
-_COMES_WITHIN, _ANSWERS_WITHIN = 600, 20
+COMES_WITHIN, _ANSWERS_WITHIN = 600, 20
 
 
 class Runner(train_lib.OrbitExperimentRunner):
@@ -108,28 +109,32 @@ def _empty_pseudo_labels(config: Any, task: Any, log: run_log.RunLog, step: int)
 
 
 def build_strategy(params: Any) -> tf.distribute.Strategy:
-    """Returns the strategy of `runtime`, as Model Garden chooses it; several machines wait here for each other.
+    """Returns the strategy of `runtime`, as Model Garden chooses it.
+
+    Several machines wait here for each other. TensorFlow would wait for ever, and not hear a signal meanwhile; so the
+    system ends a process whose wait is in vain.
 
     Raises:
-        PeerLost: one of them has not come.
+        PeerLost: one of them was there, and is not any more.
     """
+    runtime = params.runtime
     machines = cluster.read(os.environ)
-    many = machines and machines.num_workers > 1 and params.runtime.distribution_strategy == 'multi_worker_mirrored'
-    if machines and many:
-        _limit_waiting(machines)
-    with watched(place_of(machines) if machines and many else ''):
-        strategy = distribute_utils.get_distribution_strategy(
-            distribution_strategy=params.runtime.distribution_strategy,
-            all_reduce_alg=params.runtime.all_reduce_alg,
-            num_gpus=params.runtime.num_gpus,
-            tpu_address=params.runtime.tpu,
-        )
-    stopping.renew()
-    return strategy
+    build = functools.partial(
+        distribute_utils.get_distribution_strategy,
+        distribution_strategy=runtime.distribution_strategy,
+        all_reduce_alg=runtime.all_reduce_alg,
+        num_gpus=runtime.num_gpus,
+        tpu_address=runtime.tpu,
+    )
+    if not machines or machines.num_workers == 1 or runtime.distribution_strategy != 'multi_worker_mirrored':
+        return build()
+    _limit_waiting(machines)
+    with watched(place_of(machines)), stopping.at_the_system(COMES_WITHIN):
+        return build()
 
 
 def _limit_waiting(machines: cluster.Cluster) -> None:
-    """Sets how long TensorFlow waits for a machine that does not come (else an hour), or does not answer any more."""
+    """Sets how long TensorFlow waits for a machine that does not answer."""
     from tensorflow.python.eager import context  # noqa: PLC0415  not public, but what its strategy calls
 
     config = context.coordination_config_pb2
@@ -138,7 +143,7 @@ def _limit_waiting(machines: cluster.Cluster) -> None:
     context.context().configure_coordination_service(
         service_type='standalone',
         service_leader=f'/job:{leader}/replica:0/task:0',
-        cluster_register_timeout_in_ms=_COMES_WITHIN * 1000,
+        cluster_register_timeout_in_ms=COMES_WITHIN * 1000,
         heartbeat_timeout_in_ms=_ANSWERS_WITHIN * 1000,
         coordinated_jobs=[
             config.CoordinatedJob(name=role, num_tasks=len(addresses)) for role, addresses in roles.items()

@@ -114,3 +114,38 @@ def test_told_by_another_machine():
 def test_a_process_that_does_not_end_is_ended():
     code = 'import time; from official_rethink.common import stopping; stopping.end_in(1); time.sleep(60)'
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == -signal.SIGALRM
+
+
+@pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT, None])
+def test_a_call_that_lets_no_signal_through_is_ended_by_the_system(sent):
+    """The main thread never comes back to Python, as in TensorFlow's wait for the other machines."""
+    code = f"""if True:
+        import ctypes
+        from official_rethink.common import entry_point, stopping
+
+        def main(argv):
+            with stopping.at_the_system({60 if sent else 1}):
+                print('ready', flush=True)
+                ctypes.PyDLL(None).sleep(60)  # keeps the interpreter's lock
+
+        entry_point.run(main)
+    """
+    waiting = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert waiting.stdout.readline() == 'ready\n'
+        if sent:
+            waiting.send_signal(sent)
+        assert waiting.wait(timeout=30) == -(sent or signal.SIGALRM)
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+def test_signals_are_ours_again_after_such_a_call(monkeypatch):
+    def main(argv):
+        with stopping.at_the_system(60):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.alarm(0) == 0
+        _send(signal.SIGTERM)
+
+    assert _run(main, monkeypatch) == 143
