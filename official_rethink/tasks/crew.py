@@ -23,6 +23,7 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+_REASONS = ('aborted by', 'heartbeat', 'failed to connect', 'socket closed', 'connection reset', 'unavailable')
 _SIGNS = ('collective', 'heartbeat', 'coordination', 'socket closed', 'connect', 'peer', 'preempt', 'remote')
 
 
@@ -162,5 +163,7 @@ def warn(text: str) -> None:
 
 
 def _short(text: str) -> str:
-    line = ' '.join(text.split())
+    """What TensorFlow says of the other process; before it may stand where in the program that was noticed."""
+    found = [line for line in text.splitlines() if any(sign in line.lower() for sign in _REASONS)]
+    line = ' '.join((found[0] if found else text).split())
     return line if len(line) <= 300 else line[:297] + '...'

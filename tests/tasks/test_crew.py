@@ -56,6 +56,14 @@ def test_the_loss_of_another_process_is_told(second, error, ends):
     assert ends == [crews._ENDS_WITHIN]
 
 
+def test_what_tensorflow_says_of_it_is_found_in_a_long_text(second):
+    text = 'Graph execution error:\n\nDetected at node CollectiveReduceV2\n  File "collective.py", line 1\n'
+    text += 'Collective ops is aborted by: Task 1 heartbeat timeout.\nRestart your program.'
+    with pytest.raises(stopping.PeerLost, match='says: Collective ops is aborted by: Task 1 heartbeat timeout.$'):
+        with second.watched():
+            raise tf.errors.UnavailableError(None, None, text)
+
+
 @pytest.mark.parametrize(
     'error',
     [
