@@ -44,20 +44,32 @@ def need() -> None:
 def run(pipeline: Any) -> str:
     """Runs a pipeline to its end; returns the state it ended in, such as 'DONE'.
 
-    A signal that ends the command may come while a step runs in this process. Beam would tell of a failed step, at
-    length; it is raised as it came.
+    A signal that ends the command may come while a step runs in this process. It is noted, and the step ends where it
+    calls `check_signals`. Beam would then tell of a failed step, at length; the signal is raised as it came.
     """
-    logger, signals = logging.getLogger('apache_beam.runners.common'), _NoSignals()
+    logger, signals, hold = logging.getLogger('apache_beam.runners.common'), _NoSignals(), stopping.Hold()
     logger.addFilter(signals)
+    given = pipeline.options.get_all_options()
+    if given['runner'] == 'FnApiRunner' and given['direct_running_mode'] == 'in_memory':
+        hold.take()
     try:
-        return str(pipeline.run().wait_until_finish())
+        state = str(pipeline.run().wait_until_finish())
+        check_signals()
+        return state
     except Exception as error:
         signal = _signal_in(error)
         if signal is None:
             raise
         raise signal from None
     finally:
+        hold.free()
         logger.removeFilter(signals)
+
+
+def check_signals() -> None:
+    """Raises `Stopped` if this process was told to end; a step calls it as often as it can end without a loss."""
+    if number := stopping.requested():
+        raise stopping.Stopped(number)
 
 
 class _NoSignals(logging.Filter):

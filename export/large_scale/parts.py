@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from export.large_scale import beam
 from official_rethink.common import files
 from official_rethink.data import problems, records, statistics
 
@@ -103,6 +104,7 @@ class State:
         temporary = f'{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp'
         with tf.io.TFRecordWriter(temporary) as writer:
             for item in items:
+                beam.check_signals()
                 made = make(item)
                 outcome = made if isinstance(made, problems.Made) else problems.Made(made)
                 part.found += outcome.problems
@@ -135,6 +137,7 @@ class State:
         gfile, before, copied = _gfile(), 0, 0
         with files.atomic_write(self.path(self.shard_name(num_shards), shard, 'tfrecord'), 'wb') as handle:
             for number, part in enumerate(self.parts(count)):
+                beam.check_signals()
                 chosen = range((shard - before) % num_shards, len(part.ends), num_shards)
                 before += len(part.ends)
                 if not chosen:

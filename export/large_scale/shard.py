@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import Any
 
-from export.large_scale import work
+from export.large_scale import beam, work
 from official_rethink.common import errors
 from official_rethink.data import problems, records
 from official_rethink.pseudo_labels import feeding, filters, inference, labelling, store
@@ -72,6 +72,7 @@ class Teacher:
         try:
             with self._lock:
                 for item, answer in detector.detect(items):
+                    beam.check_signals()
                     assert item.record is not None
                     labels.kept.append(self._reading.keep(answer, item.record))
         except errors.UserError as error:
@@ -80,10 +81,15 @@ class Teacher:
         return labels
 
     def forget(self) -> None:
-        """Lets go of the network; nothing can be labelled any more."""
-        self._detector = None
-        work.forget_teacher()
-        gc.collect()
+        """Lets go of the network, if it is not at work; nothing can be labelled any more."""
+        if not self._lock.acquire(blocking=False):  # a worker that ends in the middle of a shard
+            return
+        try:
+            self._detector = None
+            work.forget_teacher()
+            gc.collect()
+        finally:
+            self._lock.release()
 
 
 def read(line: str) -> Images:

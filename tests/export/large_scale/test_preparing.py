@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pickle
+import signal
 import tarfile
 from collections.abc import Callable
 
@@ -200,6 +201,30 @@ def test_a_signal_within_a_step_is_no_failed_step(
     assert [one for one in caplog.records if one.levelname == 'ERROR'] == []
     monkeypatch.undo()
     assert prepare_at_scale.main(command) == 0
+
+
+@needs_beam
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_ends_a_step_between_two_images(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """An exception out of the handler would come wherever the interpreter is, also where none is heeded."""
+    command = [*_folder(tmp_path), f'--output_dir={tmp_path}/ours', '--on_error=skip']
+    make, made = image_folder.make, tmp_path / 'made'  # a file, since what a step holds is pickled
+
+    def told(item: image_folder.Item) -> problems.Made:
+        with open(made, 'a', encoding='utf-8') as handle:
+            handle.write('x')
+        if made.stat().st_size == 6:
+            os.kill(os.getpid(), number)
+        return make(item)
+
+    monkeypatch.setattr(image_folder, 'make', told)
+    with stopping.installed(), pytest.raises(stopping.Stopped) as stopped:
+        prepare_at_scale.main(command)
+    assert (stopped.value.exit_code, made.stat().st_size) == (128 + number, 6)
+    assert len(list(tmp_path.glob('ours/.preparing-unlabelled/part-*.pickle'))) == 1
+    assert prepare_at_scale.main(command) == 0 and made.stat().st_size == 6 + 11 - 4
 
 
 def test_other_inputs_begin_anew(tmp_path: pathlib.Path) -> None:
