@@ -6,6 +6,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 NEXT := .venv-next
+TPU := .venv-tpu
 BIN := $(VENV)/bin
 PYTHON ?=
 ARGS ?=
@@ -22,7 +23,7 @@ BAZEL_TARGETS ?= //:tests_augment_test_policies //:tests_benchmarks_test_run //:
 FIND_PYTHON = PYTHON='$(PYTHON)' sh tools/find_python.sh
 
 .PHONY: help setup setup-dev study pretrained test lint types bench bazel-test build-file image serving-image lock
-.PHONY: wheel clean test-next
+.PHONY: wheel clean test-next tpu-check
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +50,10 @@ test-next:  ## all tests on the next set, Python 3.12 and TensorFlow 2.20; skipp
 	if [ $$code = 3 ]; then echo 'test-next is skipped: no Python 3.12 on this machine.'; exit 0; fi; \
 	[ $$code = 0 ] && "$$python" tools/set_up.py --kind=next --environment=$(NEXT) && \
 	  $(NEXT)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)
+
+tpu-check: setup  ## compile steps for a TPU without a TPU: memory, and what is in the way (ARGS='--steps=maskrcnn')
+	@python="$$($(FIND_PYTHON))" && "$$python" tools/set_up.py --kind=tpu --environment=$(TPU)
+	$(BIN)/python -m tools.tpu_check --tpu_python=$(TPU)/bin/python $(ARGS)
 
 lint: setup-dev  ## ruff, docstring rules included
 	$(BIN)/ruff check $(CODE) tests
@@ -87,6 +92,8 @@ lock: setup-dev  ## compile the locks anew from requirements*.txt, moving only w
 	$$compile -c requirements-dev.lock -o requirements-vertex.lock requirements-vertex.txt && \
 	$$compile -c requirements-dev.lock -o requirements-beam.lock requirements-beam.txt && \
 	$$compile -c requirements-dev.lock -o requirements-serving.lock requirements-serving.txt
+	build/uv/bin/uv pip compile --quiet --no-header --python-version 3.11 --generate-hashes \
+	  -o requirements-tpu.lock requirements-tpu.txt
 	build/uv/bin/uv pip compile --quiet --no-header --python-version 3.12 --generate-hashes \
 	  -o requirements-next.lock requirements-next.txt
 

@@ -20,7 +20,7 @@ PIN = re.compile(r'^([A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?==([^\s;\\]+)', re.MULTI
 MAX_LINES = 400
 EXTRAS = ('beam', 'serving', 'vertex')
 OVER = tuple(f'requirements-{name}.lock' for name in (*EXTRAS, 'build', 'cuda'))
-LOCKS = ('requirements.lock', 'requirements-dev.lock', *OVER)
+LOCKS = ('requirements.lock', 'requirements-dev.lock', 'requirements-tpu.lock', *OVER)
 
 
 def read(path: str) -> str:

@@ -18,8 +18,13 @@ from collections.abc import Iterator
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD_LOCK = 'requirements-build.lock'
-LOCKS = {'run': 'requirements.lock', 'dev': 'requirements-dev.lock', 'next': 'requirements-next.lock'}
-PYTHONS = {'run': (3, 11), 'dev': (3, 11), 'next': (3, 12)}
+LOCKS = {
+    'run': 'requirements.lock',
+    'dev': 'requirements-dev.lock',
+    'next': 'requirements-next.lock',
+    'tpu': 'requirements-tpu.lock',
+}
+PYTHONS = {'run': (3, 11), 'dev': (3, 11), 'next': (3, 12), 'tpu': (3, 11)}
 
 
 def digest(kind: str, environment: str) -> str:
@@ -118,7 +123,7 @@ def set_up(kind: str, environment: str) -> None:
 def main(argv: list[str]) -> int:
     """Sets up; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--kind', choices=sorted(LOCKS), default='run', help='run; run + test + lint; the next set')
+    parser.add_argument('--kind', choices=sorted(LOCKS), default='run', help='run, + test + lint, the next set, libtpu')
     parser.add_argument('--environment', default=os.path.join(ROOT, '.venv'), help='the folder to make')
     arguments = parser.parse_args(argv)
     wanted = PYTHONS[arguments.kind]

@@ -74,6 +74,7 @@ def validate(params: Any, sources: Mapping[str, str] | None = None) -> None:
     validate_schedule(params, sources)
     rules = checks.Rules(params, where)
     _check_runtime(rules)
+    _check_tpu(rules)
     _check_trainer(rules)
     _check_optimization(rules)
     families.of(params.task).check(rules)
@@ -106,6 +107,22 @@ def _check_runtime(rules: checks.Rules) -> None:
     scale = rules.value('runtime.loss_scale')
     if scale is not None and (scale <= 0 if not isinstance(scale, str) else scale != 'dynamic'):
         raise rules.fail('runtime.loss_scale', "a number over 0, 'dynamic' or null")
+
+
+def _check_tpu(rules: checks.Rules) -> None:
+    """Refuses what TPUs have no operation or number format for."""
+    strategy = 'runtime.distribution_strategy'
+    if rules.value(strategy) != 'tpu':
+        return
+    if rules.value('runtime.mixed_precision_dtype') == 'float16':
+        raise rules.clash('runtime.mixed_precision_dtype', strategy, 'TPUs compute in bfloat16 or float32')
+    regions = getattr(rules.config.task.model, 'roi_generator', None)
+    if regions is not None and regions.use_batched_nms:
+        raise rules.clash('task.model.roi_generator.use_batched_nms', strategy, 'TPUs have no operation for it')
+    generator = getattr(rules.config.task.model, 'detection_generator', None)
+    if generator is not None and generator.nms_version == 'batched':
+        key = 'task.model.detection_generator.nms_version'
+        raise rules.clash(key, strategy, "TPUs have no operation for it; take 'v2'")
 
 
 def _check_trainer(rules: checks.Rules) -> None:

@@ -9,7 +9,7 @@ from official.core import input_reader
 
 from official_rethink.common import errors, files
 from official_rethink.configs import types
-from official_rethink.dataloaders import decoder, detection, service, sharing
+from official_rethink.dataloaders import decoder, detection, full_batches, service, sharing
 
 _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
@@ -234,7 +234,10 @@ def read(
     except ValueError as error:
         raise errors.UserError(f"input_path '{params.input_path}' matches no file.") from error
     share = sharing.share_of(params, reader.num_shards, input_context)
-    return reader.read_as(share, input_context)
+    dataset = reader.read_as(share, input_context)
+    if params.is_training or params.drop_remainder or not full_batches.needed():
+        return dataset
+    return full_batches.fill(dataset, size // replicas, replicas)
 
 
 def read_joint(

@@ -65,7 +65,8 @@ def head_losses(outputs: Mapping[str, Any], params: maskrcnn.Losses, stages: int
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=logits)
         boxes = _of_class(tf.cast(outputs[f'box_outputs{end}'], tf.float32), classes)
         positive = classes > 0
-        difference = tf.where(positive[..., tf.newaxis], boxes - outputs[f'box_targets{end}'], 0.0)
+        targets = tf.cast(outputs[f'box_targets{end}'], tf.float32)
+        difference = tf.where(positive[..., tf.newaxis], boxes - targets, 0.0)
         entropies.append(tf.reduce_sum(entropy) * scale)
         distances.append(tf.reduce_sum(_smooth_l1(difference, params.frcnn_huber_loss_delta)) * scale)
     return {'frcnn_cls_loss': tf.add_n(entropies) / stages, 'frcnn_box_loss': tf.add_n(distances) / stages}

@@ -10,7 +10,7 @@ from official.vision.modeling.decoders import factory as decoder_factory
 
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.configs import normalization as norm_configs
-from official_rethink.modeling import keypoint_branch, late_cascade, normalization, sampling
+from official_rethink.modeling import geometry, keypoint_branch, late_cascade, normalization, sampling
 
 
 class Levels(tf.keras.layers.Layer):
@@ -42,6 +42,11 @@ class MaskRCNN(maskrcnn_model.MaskRCNNModel):
         for sampler in self.roi_sampler:
             settings = sampler._sampler.get_config()
             sampler._sampler = sampling.BoxSampler(settings['num_samples'], settings['foreground_fraction'])
+            geometry.in_float32(sampler)
+        if self._include_mask:
+            geometry.in_float32(self.mask_sampler)
+        self.roi_generator = geometry.InFloat32(self.roi_generator)
+        self.detection_generator = geometry.InFloat32(self.detection_generator)
 
     @property
     def checkpoint_items(self) -> dict[str, Any]:

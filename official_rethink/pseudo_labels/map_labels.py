@@ -10,6 +10,7 @@ import tensorflow as tf
 from official_rethink.augment import pipeline
 from official_rethink.common import errors
 from official_rethink.data import label_maps, records, shards
+from official_rethink.dataloaders import full_batches, segmentation
 from official_rethink.evaluation import label_map_quality
 from official_rethink.pseudo_labels import counts, feeding, filters, inference, kind, map_pictures, store, tiles
 from official_rethink.pseudo_labels.truth import QUALITY
@@ -53,6 +54,13 @@ class MapReading:
     def result(self, record: records.Record, found: Mapping[str, Any], row: int, part: int = 0) -> Maps:
         """The part's maps, without what surrounds them."""
         height, width = self.windows(record.height, record.width)[part][2:].tolist()
+        most = np.shape(found[self.wanted[0]][row])
+        if height > most[0] or width > most[1]:
+            raise errors.UserError(
+                f'{feeding.name_of(record)} is {height} x {width} (height x width), but on a TPU label maps are made '
+                f'of {most[0]} x {most[1]} pixels at most; give task.validation_data.groundtruth_padded_size as '
+                '[height, width] that hold every image.'
+            )
         # Copied, so that the rest of the batch goes.
         classes, scores = (found[name][row][:height, :width].copy() for name in self.wanted)
         if not scores.all():  # the likeliest of K <= 255 classes has at least 1 / 255
@@ -125,9 +133,12 @@ class MapKind(kind.Kind):
         return '' if max(classes) > 0 else 'IoU of every class but the background'
 
     def predict(self, task: Any, model: Any) -> inference.Predict:
-        """Maps at the original sizes, as large as the batch's largest image."""
+        """Maps at the original sizes, as large as the batch's largest image; on a TPU as evaluation pads them."""
 
         def run(images: tf.Tensor, info: tf.Tensor) -> dict[str, tf.Tensor]:
+            if full_batches.needed():
+                padded = segmentation.groundtruth_size(task.task_config.validation_data)
+                return task.predict_maps(images, info, model, padded)
             size = tf.cast(tf.reduce_max(info[:, 0], axis=0), tf.int32)
             return task.predict_maps(images, info, model, size)
 

@@ -120,13 +120,14 @@ class ClassificationTask(family.FamilyTask):
         images, labels = inputs
         logits = self._logits(images, model)
         label = labels['label']
+        known = label > 0  # 0 fills up a batch; see `dataloaders/full_batches.py`
         targets = losses.smoothed(label, self.task_config.model.num_classes, 0.0)
 
         def hits(k: int) -> tf.Tensor:
-            return tf.math.count_nonzero(losses.in_top_k(logits, label, k))
+            return tf.math.count_nonzero(known & losses.in_top_k(logits, tf.maximum(label, 1), k))
 
         counted = {
-            'examples': tf.size(label, tf.int64),
+            'examples': tf.math.count_nonzero(known),
             'accuracy': hits(1),
             f'top_{self.task_config.top_k}_accuracy': hits(self.task_config.top_k),
             'cls_loss': tf.reduce_sum(losses.cross_entropy(logits, targets)),

@@ -229,6 +229,8 @@ class DetectionTask(family.FamilyTask):
     def _add(self, evaluator: protocols.Evaluator, batch: dict[str, Any]) -> None:
         truth = batch['truth']
         for row in range(len(batch['scores'])):
+            if not truth['height'][row]:
+                continue  # fills up a batch; see `dataloaders/full_batches.py`
             kept, count = int(truth['num_detections'][row]), int(batch['num_detections'][row])
             image_id = int(truth['source_id'][row])
             found = {name: batch[name][row][:count] for name in ('boxes', 'scores', 'classes')}

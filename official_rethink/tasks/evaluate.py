@@ -38,7 +38,8 @@ def evaluate(
         The task's metrics.
     """
     data = data.replace(is_training=False, drop_remainder=False)
-    dataset = orbit.utils.make_distributed_dataset(strategy, task.build_inputs, data)
+    with strategy.scope():  # readers ask what it needs
+        dataset = orbit.utils.make_distributed_dataset(strategy, task.build_inputs, data)
 
     @tf.function
     def step(inputs: Any) -> Any:

@@ -154,7 +154,9 @@ def _limit_waiting(machines: cluster.Cluster) -> None:
 def prepare_process(params: Any) -> None:
     """Fixes seeds and precision for the whole process."""
     tf.keras.utils.set_random_seed(params.task.seed)
-    tf.config.experimental.enable_op_determinism()
+    # TPUs compute the same again by themselves; asked for it, TensorFlow refuses the gradient of max pooling in XLA.
+    if params.runtime.distribution_strategy != 'tpu':
+        tf.config.experimental.enable_op_determinism()
     performance.set_mixed_precision_policy(params.runtime.mixed_precision_dtype or 'float32')
 
 

@@ -214,6 +214,8 @@ class SegmentationTask(family.FamilyTask):
     def _show(self, per_replica: dict[str, Sequence[tf.Tensor]]) -> None:
         for values in zip(*(per_replica[name] for name in ('source_id', 'height', 'width', 'classes')), strict=True):
             for source_id, height, width, classes in zip(*(value.numpy() for value in values), strict=True):
+                if not height:
+                    continue  # fills up a batch; see `dataloaders/full_batches.py`
                 self.label_map_listener(int(source_id), classes[:height, :width])
 
     def reduce_aggregated_logs(

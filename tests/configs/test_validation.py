@@ -166,6 +166,19 @@ def test_spinenet_has_rules_of_its_own(override, says):
 
 
 @pytest.mark.parametrize(
+    ('key', 'value', 'says'),
+    [
+        ('task.model.detection_generator.nms_version', 'batched', "take 'v2'"),
+        ('runtime.mixed_precision_dtype', 'float16', 'bfloat16 or float32'),
+    ],
+)
+def test_what_tpus_have_not(key, value, says):
+    message = _refused(EFFICIENTNET, f'{key}={value},runtime.distribution_strategy=tpu')
+    assert key in message and 'runtime.distribution_strategy' in message and says in message
+    parse.load_experiment(EFFICIENTNET, (), f'{key}={value}')
+
+
+@pytest.mark.parametrize(
     ('fields', 'missing'),
     [
         ('type=cosine', 'cosine.initial_learning_rate'),

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import pathlib
+import types
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from official_rethink.common import errors
 from official_rethink.configs import parse, segmentation
 from official_rethink.data import label_maps, shards
+from official_rethink.dataloaders import full_batches
 from official_rethink.pseudo_labels import feeding, inference, kinds, labelling, map_labels, map_pictures, store
 from official_rethink.pseudo_labels import printing as printed
 from tests import devices
@@ -163,6 +165,22 @@ def test_a_class_that_the_data_does_not_have_is_ignored() -> None:
     assert kept.label_map is not None and kept.score_map is not None
     assert kept.label_map.tolist() == [[0, 1, 255, 3, 255]] and kept.score_map.tolist() == [[200, 200, 0, 200, 200]]
     assert (kept.unlisted, kept.num_labels()) == (1, 2)
+
+
+def test_on_a_tpu_maps_are_as_evaluation_pads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One size for every batch, else that of its largest image; an image that is larger is refused by name."""
+    config = segmentation.SegmentationTask()
+    config.validation_data.groundtruth_padded_size = [40, 30]
+    task = types.SimpleNamespace(task_config=config, predict_maps=lambda images, info, model, size: size)
+    predict = map_labels.MapKind(None).predict(task, None)
+    info = tf.tile(tf.constant([[[20.0, 10.0], [16, 16], [1, 1], [0, 0]]]), [2, 1, 1])
+    assert tf.get_static_value(predict(tf.zeros([2, 16, 16, 3], tf.uint8), info)).tolist() == [20, 10]
+    monkeypatch.setattr(full_batches, 'needed', lambda: True)
+    assert predict(tf.zeros([2, 16, 16, 3], tf.uint8), info) == (40, 30)
+    image = making_maps.record(0)
+    small = {name: np.ones([1, image.height - 1, image.width], np.uint8) for name in ('classes', 'scores')}
+    with pytest.raises(errors.UserError, match=r"'0.png'.*groundtruth_padded_size"):
+        map_labels.MapReading((image.height, image.width), (1, 3)).result(image, small, 0)
 
 
 def test_quality_against_truth(made: tuple, tmp_path: pathlib.Path) -> None:
