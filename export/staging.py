@@ -4,11 +4,13 @@ import contextlib
 import os
 import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 
-from official_rethink.common import errors
+from official_rethink.common import errors, files
 
+MARK = 'export.json'  # written last, by which an export is known
 _SUFFIX = '.tmp'
 
 
@@ -21,15 +23,14 @@ def check_room(folder: str, overwrite: bool, mark: str) -> None:
         mark: the file by which the older one is known; a folder of anything else is never replaced.
 
     Raises:
-        UserError: it is there and may not be replaced, or is no local path.
+        UserError: it is there and may not be replaced.
     """
-    if '://' in folder:
-        raise errors.bad_value(
-            'export_dir', folder, 'a folder of this machine; copy it from there', where='--export_dir'
-        )
-    if not os.path.lexists(folder) or (os.path.isdir(folder) and not os.listdir(folder)):
+    remote = files.is_remote(folder)
+    if remote and not files.names(folder) and not files.exists(folder):
         return
-    if not os.path.exists(os.path.join(folder, mark)):
+    if not remote and (not os.path.lexists(folder) or (os.path.isdir(folder) and not os.listdir(folder))):
+        return
+    if not (files.exists if remote else os.path.exists)(os.path.join(folder, mark)):
         raise errors.UserError(
             f"--export_dir '{folder}' is there already and is no export, so it is not replaced; name "
             'another folder.'
@@ -42,11 +43,18 @@ def check_room(folder: str, overwrite: bool, mark: str) -> None:
 
 
 @contextlib.contextmanager
-def staged(folder: str) -> Iterator[str]:
+def staged(folder: str, mark: str = MARK) -> Iterator[str]:
     """Gives a hidden neighbour of `folder` to write to, and renames it to `folder` when the block ends well.
 
-    What was at `folder` is replaced. A killed process leaves the hidden neighbour; the next one removes it.
+    What was at `folder` is replaced. A killed process leaves the hidden neighbour; the next one removes it. An object
+    store renames no folder: what goes there is written on this machine and copied, `mark` last of all; an older
+    export's is removed first, so that a folder with it is always whole.
     """
+    if files.is_remote(folder):
+        with tempfile.TemporaryDirectory(prefix='export-') as temporary:
+            yield temporary
+            _replace_remote(temporary, folder, mark)
+        return
     folder = os.path.abspath(folder)
     parent, name = os.path.split(folder)
     os.makedirs(parent, exist_ok=True)
@@ -60,6 +68,15 @@ def staged(folder: str) -> Iterator[str]:
         _swap(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_remote(temporary: str, folder: str, mark: str) -> None:
+    import tensorflow as tf
+
+    if tf.io.gfile.exists(f'{folder}/{mark}'):
+        tf.io.gfile.remove(f'{folder}/{mark}')
+        tf.io.gfile.rmtree(folder)
+    files.upload(temporary, folder, last=mark)
 
 
 def _swap(temporary: str, folder: str) -> None:

@@ -12,7 +12,6 @@ python -m official_rethink.prepare split          label fractions, or counts, of
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -106,9 +105,10 @@ def _parser(argv: Sequence[str], program: str, about: str) -> entry_point.Parser
 
 
 def _coco(args: argparse.Namespace) -> None:
+    from official_rethink.common import files
     from official_rethink.data import coco, problems, shards
 
-    if not os.path.isfile(args.annotations) and '://' not in args.annotations:
+    if not files.is_file(args.annotations):
         raise errors.UserError(f"--annotations is '{args.annotations}', which is no file.")
     options = {'include_masks': args.include_masks}
     if args.include_keypoints:  # sets prepared before there was the flag stay the same sets

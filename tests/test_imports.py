@@ -133,10 +133,9 @@ def test_noise_and_absence_are_noticed(tmp_path: Path) -> None:
     """The check above fails on a word to the screen, and on a module that the wheel left out."""
     common = tmp_path / 'target' / 'official_rethink' / 'common'
     common.mkdir(parents=True)
-    for folder in (common.parent, common):
-        (folder / '__init__.py').write_text('')
-    shutil.copy(ROOT / 'official_rethink/common/entry_point.py', common)
-    shutil.copy(ROOT / 'official_rethink/common/errors.py', common)
+    (common.parent / '__init__.py').write_text('')
+    for path in (ROOT / 'official_rethink/common').glob('*.py'):  # the start of a command, and what it needs
+        shutil.copy(path, common)
     (common / 'loud.py').write_text('import sys\nsys.stderr.write("deprecated")\nsys.exit(3)\n')
     loud = run(IMPORT_ALL, str(tmp_path / 'target'), 'official_rethink.common.loud', folder=tmp_path)
     assert loud == (3, '', 'deprecated')

@@ -235,6 +235,12 @@ def test_build_dependencies_exist() -> None:
         assert [target for target in values.get('deps', []) if target[1:] not in names] == [], name
 
 
+def test_build_says_of_whatever_needs_a_test_s_code_that_it_is_for_tests() -> None:
+    only = {name for name, values in rules().items() if values.get('testonly') or values['kind'] == 'py_test'}
+    needing = {name for name, values in rules().items() if {dep[1:] for dep in values.get('deps', [])} & only}
+    assert needing <= only
+
+
 def test_build_follows_the_tree(tmp_path: Path) -> None:
     """A new module, an import and an entry point each change what BUILD must say."""
     (tmp_path / 'export').mkdir()

@@ -80,17 +80,23 @@ def package_data(path: str, root: str) -> list[str]:
 def library(module: str, known: Mapping[str, str], root: str) -> str:
     """Returns the rules of a module that is not a test: a library, and a binary if it can be run."""
     path = known[module]
+    testonly = True if module.split('.')[0] == 'tests' else None
     text = rule(
         'py_library',
         name=label(module),
-        testonly=True if module.split('.')[0] == 'tests' else None,
+        testonly=testonly,
         srcs=[path],
         data=package_data(path, root),
         deps=dependencies(module, known, root),
     )
     if source_tree.is_entry_point(path, root):
         text += '\n' + rule(
-            'py_binary', name=f'{label(module)}_main', srcs=[path], main=path, deps=[f':{label(module)}']
+            'py_binary',
+            name=f'{label(module)}_main',
+            testonly=testonly,
+            srcs=[path],
+            main=path,
+            deps=[f':{label(module)}'],
         )
     return text
 

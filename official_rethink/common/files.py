@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from official_rethink.common import errors
@@ -29,6 +29,28 @@ def is_file(path: str) -> bool:
     """Whether a file, not a folder, is there; remote paths included."""
     gfile = _gfile()
     return bool(path) and bool(gfile.exists(path)) and not gfile.isdir(path)
+
+
+def glob(pattern: str) -> list[str]:
+    """Returns the paths that match, sorted; remote paths included."""
+    return sorted(_gfile().glob(pattern))
+
+
+def names(folder: str) -> list[str]:
+    """Returns the names of what lies in a folder, sorted; none if it is not there; remote folders included."""
+    gfile = _gfile()
+    # An object store marks the folders among them.
+    return sorted(name.rstrip('/') for name in gfile.listdir(folder)) if gfile.isdir(folder) else []
+
+
+def size(path: str) -> int:
+    """Returns a file's length in bytes; remote paths included."""
+    return int(_gfile().stat(path).length)
+
+
+def open_bytes(path: str) -> Any:
+    """Opens a file for reading bytes; remote paths included."""
+    return _gfile().GFile(path, 'rb')
 
 
 @contextlib.contextmanager
@@ -99,3 +121,35 @@ def file_hash(*paths: str) -> str:
             while block := handle.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names another file system than this machine's, as gs://bucket/name does."""
+    return '://' in path
+
+
+def upload(folder: str, remote: str, last: str = '') -> None:
+    """Copies a folder of this machine to a remote one, so that `last` is there only when the rest is.
+
+    Args:
+        folder: with the folders below it.
+        remote: where its files go.
+        last: name of the file in `folder` that says that the whole is there; '' if there is none.
+    """
+    gfile = _gfile()
+    names = [
+        os.path.relpath(os.path.join(base, name), folder) for base, _, listed in os.walk(folder) for name in listed
+    ]
+    for name in sorted(names, key=lambda name: (name == last, name)):
+        target = f'{remote.rstrip("/")}/{name.replace(os.sep, "/")}'
+        gfile.makedirs(os.path.dirname(target))
+        gfile.copy(os.path.join(folder, name), target, overwrite=True)
+
+
+def fetch(paths: Iterable[str], remote: str, folder: str) -> None:
+    """Copies files below a remote folder to the same places below a folder of this machine."""
+    gfile = _gfile()
+    for path in paths:
+        target = os.path.join(folder, *path.removeprefix(remote.rstrip('/') + '/').split('/'))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        gfile.copy(path, target, overwrite=True)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from official_rethink.common import files
 from official_rethink.pseudo_labels import counts, filters
 
 _OTHERS = ('gallery.png', 'gallery.json', 'quality.json')
@@ -13,7 +14,7 @@ def text(manifest: Mapping[str, Any], folder: str) -> str:
     """Returns the lines for the screen."""
     written = {counts.BOXES: _boxes, counts.CLASSES: _classes, counts.LABEL_MAPS: _maps}
     lines = written[manifest.get('labels', counts.BOXES)](manifest)
-    others = [name for name in _OTHERS if os.path.exists(os.path.join(folder, name))]
+    others = [name for name in _OTHERS if files.exists(os.path.join(folder, name))]
     names = [f'{len(manifest["shards"])} shards pseudo-*.tfrecord', 'pseudo.json', 'manifest.json', *others]
     lines += ['', f'in {folder}: {", ".join(names)}']
     return '\n'.join(lines) + '\n'

@@ -54,9 +54,8 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     if flags.jobs < 1:
         raise errors.bad_value('--jobs', flags.jobs, 'a whole number from 1', 'the command line')
     if '://' in flags.output_dir:
-        raise errors.bad_value(
-            '--output_dir', flags.output_dir, 'a local folder, since a study locks it', 'the command line'
-        )
+        allowed = 'a local folder, since a study locks it and its steps add to their logs there'
+        raise errors.bad_value('--output_dir', flags.output_dir, allowed, 'the command line')
     return flags
 
 

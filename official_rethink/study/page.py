@@ -1,6 +1,5 @@
 """`python -m official_rethink.study.page`: the report of a results.json alone, without the study's folder."""
 
-import os
 from collections.abc import Sequence
 
 from official_rethink.common import entry_point, errors
@@ -29,7 +28,6 @@ def main(argv: Sequence[str]) -> int:
     from official_rethink.study.report_material import Material  # noqa: PLC0415
 
     results = records.load(flags.results)
-    os.makedirs(os.path.dirname(os.path.abspath(flags.output)), exist_ok=True)
     files.write_text(flags.output, report.render(results, Material({})))
     print(flags.output)
     return 0

@@ -156,15 +156,21 @@ def fingerprint(patterns: tuple[str, ...] | list[str]) -> list[list[Any]]:
     Files over 64 MB are hashed at both ends only: shards and checkpoints carry their own checksums, and
     reading terabytes to find out that nothing changed would cost more than some of the steps.
     """
-    found = sorted({path for pattern in patterns for path in glob.glob(pattern) if os.path.isfile(path)})
-    return [[os.path.basename(path), os.path.getsize(path), _quick_hash(path)] for path in found]
+    found = sorted({path for pattern in patterns for path in _matches(pattern)})
+    sizes = [files.size(path) for path in found]
+    return [[os.path.basename(path), size, _quick_hash(path, size)] for path, size in zip(found, sizes, strict=True)]
 
 
-def _quick_hash(path: str) -> str:
-    size = os.path.getsize(path)
+def _matches(pattern: str) -> list[str]:
+    if files.is_remote(pattern):
+        return [path for path in files.glob(pattern) if files.is_file(path)]
+    return [path for path in glob.glob(pattern) if os.path.isfile(path)]
+
+
+def _quick_hash(path: str, size: int) -> str:
     if size <= _WHOLE_FILE:
         return files.file_hash(path)
-    with open(path, 'rb') as handle:
+    with files.open_bytes(path) as handle:
         first = handle.read(_EDGE)
         handle.seek(size - _EDGE)
         return files.hash_of([first.hex(), handle.read().hex()])

@@ -6,7 +6,6 @@ collects all it has to object to before it stops, and only the last one touches 
 
 import dataclasses
 import os
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -204,22 +203,22 @@ def write(imported: Imported, output: str) -> list[str]:
     Returns:
         The files' paths.
     """
-    folder = os.path.dirname(output) or '.'
-    os.makedirs(folder, exist_ok=True)
+    gfile, folder = tf.io.gfile, os.path.dirname(output) or '.'
+    gfile.makedirs(folder)
     temporary = os.path.join(folder, f'.{os.path.basename(output)}.{uuid.uuid4().hex[:8]}.tmp')
-    os.mkdir(temporary)
+    gfile.makedirs(temporary)
     try:
         inner = os.path.join(temporary, 'checkpoint')
         tf.train.Checkpoint(**imported.modules).write(inner)
         files.write_json(inner + '.json', imported.report)
-        endings = sorted(name.removeprefix('checkpoint') for name in os.listdir(temporary))
+        endings = sorted(name.removeprefix('checkpoint') for name in gfile.listdir(temporary) if name[-1] != '/')
         endings.sort(key=lambda ending: ending == '.index')
-        if os.path.exists(output + '.index'):
-            os.remove(output + '.index')
+        if gfile.exists(output + '.index'):
+            gfile.remove(output + '.index')
         for ending in endings:
-            os.replace(inner + ending, output + ending)
+            gfile.rename(inner + ending, output + ending, overwrite=True)
     finally:
-        shutil.rmtree(temporary)
+        gfile.rmtree(temporary)
     return [output + ending for ending in endings]
 
 
@@ -236,7 +235,7 @@ def import_checkpoint(
     Returns:
         What `<output>.json` says.
     """
-    if not output or output.endswith('/') or os.path.isdir(output):
+    if not output or output.endswith('/') or tf.io.gfile.isdir(output):
         raise errors.bad_value(
             '--output', output, 'the checkpoint to write, such as checkpoints/efficientnet-b7, not a folder'
         )

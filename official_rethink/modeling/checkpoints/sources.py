@@ -6,6 +6,7 @@ import glob
 import math
 import os
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -295,5 +296,29 @@ def opened(path: str, moving_average: str = 'auto', member: str = '') -> Iterato
     """
     if not path:
         raise errors.bad_value('--source', path, 'the path of a checkpoint')
-    with _located(path, member) as (source, digest):
+    with _near(path) as near, _located(near, member) as (source, digest):
         yield Opened(_averaged(source, moving_average), path, digest)
+
+
+@contextlib.contextmanager
+def _near(path: str) -> Iterator[str]:
+    """Gives the path on this machine: HDF5, zip and memory maps read no other; a remote checkpoint is copied."""
+    if not files.is_remote(path):
+        yield path
+        return
+    gfile = tf.io.gfile
+    prefix = _strip(path.rstrip('/'))
+    if gfile.isdir(path):
+        wanted = [f'{place}/*' for place in (prefix, f'{prefix}/variables')]
+    else:
+        wanted = [f'{prefix}.index', f'{prefix}.data-*'] if gfile.exists(f'{prefix}.index') else [path]
+    found = [name for pattern in wanted for name in gfile.glob(pattern) if not gfile.isdir(name)]
+    if not found:
+        raise errors.UserError(f"no checkpoint at '{path}' (no such file or folder, and no '{path}.index').")
+    with tempfile.TemporaryDirectory(prefix='checkpoint-') as folder:
+        files.fetch(found, os.path.dirname(prefix), folder)
+        near = os.path.join(folder, os.path.basename(prefix if len(wanted) > 1 else path))
+        try:
+            yield near
+        except errors.UserError as error:  # of the copy, whose name tells nobody anything
+            raise errors.UserError(str(error).replace(near, path.rstrip('/'))) from error
