@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from export.vertex import api_types, machines, settings, spec
-from official_rethink.common import entry_point, errors
+from official_rethink.common import entry_point, errors, stopping
 
 _EPILOG = """examples:
   python -m export.vertex.submit train --project=my-project --region=us-central1 \\
@@ -178,9 +178,9 @@ def _follow(args: argparse.Namespace, service: Any, name: str, screen: Any) -> i
     except client.LostError as error:
         sys.stderr.write(f'error: {error} The job goes on; watch it again with: {again}\n')
         return EXIT_LOST
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, stopping.Stopped) as end:
         screen.say(f'not watching any more; the job goes on. Watch it again with: {again}')
-        return EXIT_INTERRUPTED
+        return end.exit_code if isinstance(end, stopping.Stopped) else EXIT_INTERRUPTED
     sys.stdout.write(watch.table(job))
     state = str(job['state'])
     if state == watch.SUCCEEDED or (args.cancel and state == 'JOB_STATE_CANCELLED'):

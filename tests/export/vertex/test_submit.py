@@ -1,6 +1,7 @@
 """`submit` end to end, against the service's fake on loopback: sent, watched, lost, cancelled."""
 
 import io
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from export.vertex import client, submit, watch
-from official_rethink.common import errors
+from official_rethink.common import errors, stopping
 from tests.export.vertex import fake_api, jobs
 
 NAME = 'projects/my-project/locations/us-central1/customJobs/1000'
@@ -145,10 +146,16 @@ def test_interrupted_the_job_goes_on(
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
+    def terminate(*args: Any, **kwargs: Any) -> None:
+        raise stopping.Stopped(signal.SIGTERM)
+
     monkeypatch.setattr(client.Client, 'get', interrupt)
     assert send(fake) == submit.EXIT_INTERRUPTED
     again = f'the job goes on. Watch it again with: python -m export.vertex.submit --attach={NAME}'
     assert again in capsys.readouterr().err
+    monkeypatch.setattr(client.Client, 'get', terminate)
+    assert send(fake) == stopping.EXIT_TERMINATED
+    assert 'not watching any more; the job goes on.' in capsys.readouterr().err
     assert not any(call.startswith('CANCEL') for call in fake.calls)
     monkeypatch.setattr(client.Client, 'call', interrupt)
     assert send(fake) == submit.EXIT_INTERRUPTED
