@@ -45,8 +45,8 @@ class MaskRCNN(maskrcnn_model.MaskRCNNModel):
             geometry.in_float32(sampler)
         if self._include_mask:
             geometry.in_float32(self.mask_sampler)
-        self.roi_generator = geometry.InFloat32(self.roi_generator)
-        self.detection_generator = geometry.InFloat32(self.detection_generator)
+        self.roi_generator: Any = geometry.InFloat32(self.roi_generator)
+        self.detection_generator: Any = geometry.InFloat32(self.detection_generator)
 
     @property
     def checkpoint_items(self) -> dict[str, Any]:
