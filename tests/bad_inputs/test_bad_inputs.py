@@ -138,7 +138,7 @@ def test_a_misspelt_command_in_a_process_of_its_own(here: pathlib.Path) -> None:
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr == (
         "error: unknown command 'cocoa' (set in prepare). Did you mean 'coco'? "
-        'Allowed: coco, imagenet, images, scenes, split, voc, voc_detection.\n'
+        'Allowed: coco, imagenet, images, open_images, scenes, split, voc, voc_detection.\n'
     )
 
 

@@ -42,7 +42,7 @@ def test_stages_user_and_order() -> None:
     found = dict(instructions())
     assert found['USER'] == '1000' and 'useradd --uid 1000' in found['RUN']
     assert json.loads(found['ENTRYPOINT']) == ['python', '-m', 'export.serving.server']
-    assert dict(instructions())['ARG'] == 'PYTHON=3.11-slim-bookworm' and set_up.PYTHON == (3, 11)
+    assert dict(instructions())['ARG'] == 'PYTHON=3.11-slim-bookworm' and set_up.PYTHONS['run'] == (3, 11)
 
 
 def test_what_is_copied_is_what_reaches_the_builder() -> None:

@@ -17,6 +17,8 @@ LABEL = (
     '--output_dir=gs://my-bucket/pseudo',
 )
 STUDY = ('study', *jobs.WHERE, '--', '--config_file=configs/study/quick.yaml', '--output_dir=/gcs/my-bucket/study')
+# Without it the config itself is refused on a TPU, before the job is looked at.
+TPU_NMS = 'task.model.detection_generator.nms_version=v2'
 GRID = '--grid=task.losses.focal_loss_gamma=1.5,2.0'
 
 
@@ -96,7 +98,7 @@ COMMANDS = [
     (more('task.init_checkpoint=checkpoints/lite0'), ("task.init_checkpoint is 'checkpoints/lite0'",)),
     (more('task.train_data.split_file=splits/one.json'), ('task.train_data.split_file',)),
     (more('runtime.num_gpus=8'), ('runtime.num_gpus is 8', '0, what each machine has')),
-    (more('runtime.distribution_strategy=tpu'), ("_strategy is 'tpu'", "'mirrored' on these machines")),
+    (more(f'runtime.distribution_strategy=tpu,{TPU_NMS}'), ("_strategy is 'tpu'", "'mirrored' on these machines")),
     (more('runtime.distribution_strategy=parameter_server'), ('the job', 'decide')),
     (more("runtime.worker_hosts='a:1,b:1'"), ('runtime.worker_hosts', 'the job says it')),
 ]
