@@ -1,15 +1,15 @@
-"""COCO evaluation, ours beside pycocotools: `python -m benchmarks.coco_evaluation [--images=5000]`."""
+"""COCO evaluation, ours beside pycocotools: the same twelve numbers in less time."""
 
 import contextlib
 import io
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from official_rethink.common import entry_point, errors
+from benchmarks import measure
 
+TARGET, TOLERANCE = 20.0, 1e-9
 IMAGES, DETECTIONS, CLASSES = 5000, 100, 80  # COCO's validation set, and what a detector gives for each image
 _HEIGHT, _WIDTH = 480, 640
 
@@ -107,58 +107,23 @@ def _sides(boxes: np.ndarray) -> list[list[float]]:
     ).tolist()
 
 
-def _timed(
-    work: Callable[[Sequence[dict[str, Any]]], np.ndarray], images: Any
-) -> tuple[np.ndarray, float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work(images)
-    return result, time.perf_counter() - wall, time.process_time() - cpu
+def run(num_images: int = IMAGES, rounds: int = 3) -> list[dict[str, Any]]:
+    """Measures both on `num_images` images; the same twelve numbers are what makes it a comparison.
 
-
-def run(num_images: int = IMAGES) -> dict[str, Any]:
-    """Measures both on `num_images` images; the ratio is of CPU seconds, which other processes disturb less.
-
-    Returns:
-        name, ours_seconds and reference_seconds (CPU), the same with `wall`, ratio (how many times faster
-        ours is), max_difference of the twelve numbers, note (a sentence).
+    Raises:
+        ValueError: the twelve numbers differ.
     """
     images = make_images(num_images)
-    ours(images[:2])  # imports are not what is measured
-    reference(images[:2])
-    numbers, wall, cpu = _timed(ours, images)
-    wanted, reference_wall, reference_cpu = _timed(reference, images)
-    difference = float(np.abs(numbers - wanted).max())
-    return {
-        'name': 'COCO evaluation',
-        'ours_seconds': cpu,
-        'reference_seconds': reference_cpu,
-        'ours_wall_seconds': wall,
-        'reference_wall_seconds': reference_wall,
-        'ratio': reference_cpu / cpu,
-        'max_difference': difference,
-        'note': f'against pycocotools, {num_images} images x {DETECTIONS} detections; '
-        f'largest difference of the twelve numbers {difference:.1e}',
-    }
-
-
-def main(argv: Sequence[str]) -> int:
-    """Prints both times, their ratio, and the largest difference of the twelve numbers."""
-    parser = entry_point.Parser(prog='python -m benchmarks.coco_evaluation', description=__doc__)
-    parser.add_argument('--images', type=int, default=IMAGES, help='how many images (default: %(default)s)')
-    arguments = parser.parse_args(argv)
-    if arguments.images < 2:
-        raise errors.bad_value('--images', arguments.images, 'a whole number above 1')
-    found = run(arguments.images)
-    print(f'{found["note"]}')
-    for who, cpu, wall in (
-        ('ours', found['ours_seconds'], found['ours_wall_seconds']),
-        ('pycocotools', found['reference_seconds'], found['reference_wall_seconds']),
-    ):
-        print(f'{who:12} {cpu:8.2f} s CPU {wall:8.2f} s wall')
-    wall_ratio = found['reference_wall_seconds'] / found['ours_wall_seconds']
-    print(f'{"ratio":12} {found["ratio"]:8.1f}   CPU {wall_ratio:8.1f}   wall')
-    return 0
-
-
-if __name__ == '__main__':
-    entry_point.run(main)
+    numbers: dict[str, np.ndarray] = {}
+    compared = measure.in_turn(
+        lambda: numbers.update(ours=ours(images)),
+        lambda: numbers.update(reference=reference(images)),
+        rounds=rounds,
+        warm_up=0,
+    )
+    difference = float(np.abs(numbers['ours'] - numbers['reference']).max())
+    if difference > TOLERANCE:
+        raise ValueError(f'the twelve numbers differ by up to {difference}: {numbers}')
+    note = f'pycocotools, {num_images} images x {DETECTIONS} detections; numbers equal to {difference:.0e}'
+    found = measure.measures(compared)
+    return [measure.row('COCO evaluation', found, target=TARGET, unit='s', note=note)]

@@ -1,25 +1,42 @@
-"""Runs every benchmark and prints one table: ours, the reference's, the ratio.
+"""Runs every benchmark, each in a process of its own, and prints one table: ours, the reference's, the ratio.
 
-A benchmark is a module in this folder with `run()`, which returns a mapping, or a list of them, with `name`,
-`ours_seconds`, `reference_seconds`, `ratio` (over 1: ours is faster) and `note` (what was compared, where).
+A benchmark is a module in this folder with `run()`, which returns rows of `measure.row`. `--write` keeps the last two
+runs in benchmarks/results.json and their table in docs/speed.md.
 """
 
 import argparse
+import datetime
 import importlib
 import json
 import math
 import os
 import platform
+import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from official_rethink.common import entry_point, errors
+from official_rethink.common import entry_point, errors, files
 
-BENCHMARKS = ('coco_evaluation', 'input_pipeline')
-COLUMNS = ('name', 'ours_seconds', 'reference_seconds', 'ratio', 'note')
-HEADINGS = ['name', 'ours (s)', 'reference (s)', 'ratio', 'note']
-RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'results.json')
+BENCHMARKS = (
+    'input_pipeline',
+    'transfer',
+    'train_step',
+    'labelling',
+    'coco_evaluation',
+    'prepare',
+    'serving',
+    'start',
+    'study_share',
+)
+COLUMNS = ('name', 'measures', 'headline', 'unit', 'target', 'reached', 'note')
+KEPT_RUNS = 2
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+RESULTS = os.path.join(_FOLDER, 'results.json')
+PAGE = os.path.join(os.path.dirname(_FOLDER), 'docs', 'speed.md')
+BEGIN, END = '<!-- table: written by make bench -->', '<!-- end of table -->'
 
 
 def checked(row: Mapping[str, Any], benchmark: str) -> dict[str, Any]:
@@ -27,55 +44,121 @@ def checked(row: Mapping[str, Any], benchmark: str) -> dict[str, Any]:
     missing = [column for column in COLUMNS if column not in row]
     if missing:
         raise ValueError(f'benchmarks.{benchmark}.run gave {sorted(row)}; missing: {", ".join(missing)}')
-    for column in ('ours_seconds', 'reference_seconds', 'ratio'):
-        value = row[column]
-        if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-            where = f'benchmarks.{benchmark}.run'
-            raise ValueError(f'{where} gave {column} = {value!r}, wanted a positive number')
+    for kind, sides in row['measures'].items():
+        for side in ('ours', 'reference', 'ratio'):
+            for end, value in sides[side].items():
+                if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+                    where = f'benchmarks.{benchmark}.run'
+                    raise ValueError(f'{where} gave {kind} {side} {end} = {value!r}, wanted a positive number')
     return dict(row)
 
 
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """A row of the table: name, ours, reference, ratio with its spread, the same on the clock, target, verdict."""
+    headline = row['measures'][row['headline']]
+    wall = row['measures'].get('wall')
+    verdict = {None: '', True: 'reached', False: 'missed'}[row['reached']]
+    return [
+        row['name'],
+        f'{headline["ours"]["median"]:.3g}',
+        f'{headline["reference"]["median"]:.3g} {row["unit"]}',
+        _ratio(headline['ratio']),
+        _ratio(wall['ratio']) if wall and row['headline'] != 'wall' else '',
+        '' if row['target'] is None else f'{row["target"]:.3g}',
+        verdict,
+    ]
+
+
+def _ratio(ratio: Mapping[str, float]) -> str:
+    median, low, high = (f'{ratio[end]:.3g}' for end in ('median', 'low', 'high'))
+    return median if low == high else f'{median} ({low} to {high})'
+
+
+HEADINGS = ['what', 'ours', 'reference', 'ratio', 'ratio, wall', 'to reach', '']
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Formats rows under their headings, numbers to the right."""
-    cells = [HEADINGS]
-    for row in rows:
-        numbers = [f'{row["ours_seconds"]:.4g}', f'{row["reference_seconds"]:.4g}', f'{row["ratio"]:.1f}x']
-        cells.append([str(row['name']), *numbers, str(row['note'])])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    """Formats rows under their headings for a terminal."""
+    lines = [HEADINGS, *map(cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    shown = ['  '.join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    shown.insert(1, '  '.join('-' * width for width in widths))
+    return '\n'.join(shown)
+
+
+def page_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The table of the docs: the kept runs side by side."""
     lines = []
-    for name, *numbers, note in cells:
-        right = '  '.join(text.rjust(width) for text, width in zip(numbers, widths[1:4], strict=True))
-        lines.append(f'{name.ljust(widths[0])}  {right}  {note}'.rstrip())
-    lines.insert(1, '  '.join('-' * width for width in widths))
+    for run in runs:
+        machine = run['machine']
+        where = f'{machine["cores"]} cores of {machine["processor"]}, Python {machine["python"]}'
+        lines.append(f'Run of {run["date"]}, {where}:\n')
+        lines.append(f'| {" | ".join(HEADINGS)} |')
+        lines.append('|' + '---|' * len(HEADINGS))
+        lines += [f'| {" | ".join(cells(row))} |' for row in run['rows']]
+        lines.append('')
     return '\n'.join(lines)
 
 
-def write(rows: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Keeps the rows and the machine they were measured on, in one rename."""
-    machine = {'cores': os.cpu_count(), 'machine': platform.machine(), 'python': platform.python_version()}
-    temporary = f'{path}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as handle:
-        json.dump({'machine': machine, 'rows': list(rows)}, handle, indent=2)
-        handle.write('\n')
-    os.replace(temporary, path)
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    processor = platform.machine()
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo', encoding='utf-8') as handle:
+            named = re.search(r'model name\s*:\s*(.+)', handle.read())
+        processor = named[1].strip() if named else processor
+    return {'cores': os.cpu_count(), 'processor': processor, 'python': platform.python_version()}
+
+
+def write(rows: Sequence[Mapping[str, Any]], results: str, page: str) -> None:
+    """Keeps the run beside the one before it, and puts both into the page between its marks."""
+    kept = files.read_json(results)['runs'] if os.path.exists(results) else []
+    date = datetime.date.today().isoformat()
+    runs = [*kept, {'date': date, 'machine': machine(), 'rows': list(rows)}][-KEPT_RUNS:]
+    files.write_json(results, {'runs': runs})
+    with open(page, encoding='utf-8') as handle:
+        before, marked, rest = handle.read().partition(BEGIN)
+    after = rest.partition(END)[2]
+    if not marked:
+        raise errors.UserError(f"'{page}' has no line '{BEGIN}' to put the table under.")
+    files.write_text(page, f'{before}{BEGIN}\n\n{page_table(runs)}\n{END}{after}')
+
+
+def measured(name: str) -> list[dict[str, Any]]:
+    """Runs one benchmark in a process of its own, so that none inherits another's threads and memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'rows.json')
+        environment = {'TF_CPP_MIN_LOG_LEVEL': '3', **os.environ}
+        command = [sys.executable, '-m', 'benchmarks.run', f'--only={name}', f'--rows_file={path}']
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            raise errors.UserError(f'the benchmark {name} ended with code {done.returncode}; its output is above.')
+        with open(path, encoding='utf-8') as handle:
+            return list(json.load(handle))
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the benchmarks named by `argv`, all by default."""
     parser = entry_point.Parser(prog='python -m benchmarks.run', description=__doc__.splitlines()[0])
     parser.add_argument('--only', choices=BENCHMARKS, help='run one benchmark alone')
-    parser.add_argument('--write', action='store_true', help='keep the table in benchmarks/results.json')
+    parser.add_argument('--write', action='store_true', help='keep the table: benchmarks/results.json, docs/speed.md')
+    parser.add_argument('--rows_file', default='', help='write the rows as JSON into this file')
     arguments: argparse.Namespace = parser.parse_args(list(argv))
     if arguments.write and arguments.only:
         raise errors.UserError('--write keeps the whole table; leave out --only.')
     rows = []
-    for name in [arguments.only] if arguments.only else BENCHMARKS:
-        print(f'measuring {name} ...', file=sys.stderr, flush=True)
-        found = importlib.import_module(f'benchmarks.{name}').run()
-        rows += [checked(row, name) for row in ([found] if isinstance(found, Mapping) else found)]
+    for number, name in enumerate([arguments.only] if arguments.only else BENCHMARKS, 1):
+        if arguments.only:
+            found = importlib.import_module(f'benchmarks.{name}').run()
+        else:
+            print(f'{number} of {len(BENCHMARKS)}: {name} ...', file=sys.stderr, flush=True)
+            found = measured(name)
+        rows += [checked(row, name) for row in found]
     print(table(rows))
+    if arguments.rows_file:
+        files.write_json(arguments.rows_file, rows)
     if arguments.write:
-        write(rows, RESULTS)
+        write(rows, RESULTS, PAGE)
     return 0
 
 

@@ -1,0 +1,91 @@
+"""What a command takes before it works: `--help`, a config described, the first batch read, beside Model Garden's."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks import measure
+
+HALF, A_SECOND = 2.0, 1.0
+_DESCRIBE = ['--experiment=retinanet_resnetfpn_coco', '--params_override=task.model.input_size=[64,64,3]']
+
+
+def command(arguments: Sequence[str]) -> Callable[[], None]:
+    """Work of a whole process of this Python."""
+    environment = {'TF_CPP_MIN_LOG_LEVEL': '3', **os.environ}
+
+    def work() -> None:
+        done = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        # absl's --help ends with 1.
+        if done.returncode not in (0, 1) or 'Traceback' in done.stderr:
+            raise RuntimeError(f'{" ".join(arguments)} ended with code {done.returncode}: {done.stderr[-2000:]}')
+
+    return work
+
+
+def first_batch(whose: str, pattern: str) -> None:
+    """Reads one training batch of 8 images of 640 pixels, as a train binary does after its start."""
+    if whose == 'ours':
+        from official_rethink import registry_imports  # noqa: F401, PLC0415
+        from official_rethink.configs import parse  # noqa: PLC0415
+        from official_rethink.tasks import detection  # noqa: PLC0415
+
+        override = f'task.train_data.input_path={pattern},task.train_data.global_batch_size=8'
+        params = parse.load('retinanet_resnetfpn_coco', [], override).params
+        task = detection.DetectionTask(params.task)
+        next(iter(task.build_inputs(params.task.train_data)))
+        return
+    # What Model Garden's train binary imports before it reads.
+    from official.common import registry_imports as common_imports  # noqa: F401, PLC0415
+    from official.core import exp_factory, task_factory  # noqa: PLC0415
+    from official.vision import registry_imports as vision_imports  # noqa: F401, PLC0415
+
+    params = exp_factory.get_exp_config('retinanet_resnetfpn_coco')
+    params.override({'task': {'train_data': {'input_path': pattern, 'global_batch_size': 8}}})
+    task = task_factory.get_task(params.task)
+    next(iter(task.build_inputs(params.task.train_data)))
+
+
+def run(rounds: int = 3) -> list[dict[str, Any]]:
+    """Measures whole processes in turn."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    from benchmarks import input_pipeline  # noqa: PLC0415
+
+    def compared(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, Any]:
+        return measure.measures(measure.in_turn(command(mine), command(theirs), rounds=rounds))
+
+    train_help = ['-m', 'official_rethink.train', '--help']
+    reference_help = ['-m', 'official.vision.train', '--help']
+    rows = [
+        measure.row(
+            'train --help',
+            compared(train_help, reference_help),
+            target=HALF,
+            unit='s',
+            note="a process; Model Garden's train binary",
+        ),
+        measure.row(
+            'describe',
+            compared(['-m', 'official_rethink.describe', *_DESCRIBE], reference_help),
+            target=None,
+            unit='s',
+            note="a process that builds and counts a network; Model Garden has no such command: its binary's --help",
+        ),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'train-00000-of-00001.tfrecord')
+        with tf.io.TFRecordWriter(path) as writer:
+            for _ in range(16):
+                writer.write(input_pipeline.record())
+        script = 'from benchmarks import start; start.first_batch({!r}, {!r})'
+        sides = [['-c', script.format(whose, path)] for whose in ('ours', 'reference')]
+        found = compared(*sides)
+    note = 'a process from its start to 8 images of 640 pixels, shuffled and augmented'
+    rows.append(measure.row('first batch', found, target=HALF, unit='s', note=note, headline='wall'))
+    return rows
