@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,11 @@ class Labeller:
     reading: feeding.Reading
     batch_size: int
     strategy: tf.distribute.Strategy
+
+    @functools.cached_property
+    def detector(self) -> inference.Detector:
+        """The teacher, traced once, however often `run` is called."""
+        return inference.Detector(self.predict, self.reading, self.batch_size, self.strategy)
 
 
 class _Items:
@@ -105,9 +111,7 @@ def run(source: Source, store: Store, labeller: Labeller, on_error: str = 'stop'
     labels = sum(map(counts.num_labels, done))
     items = _Items(source, first, store.shard_size, on_error)
     left = source.num_images - first * store.shard_size
-    found = inference.detect(
-        items, labeller.predict, labeller.reading, labeller.batch_size, labeller.strategy
-    )
+    found = labeller.detector.detect(items)
     with progress.Progress('labelling', left) as bar, _Shards(store, first, items) as writing:
         for item, answer in found:
             record = item.record

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from benchmarks import coco_evaluation, growth, input_pipeline, prepare, run, scenery, study_share, train_step, transfer
 from official_rethink.dataloaders import decoder
+from official_rethink.study import __main__ as study
 
 
 def test_coco_evaluation_gives_the_same_numbers_on_both_sides():
@@ -69,13 +71,25 @@ def test_train_steps_see_the_same_pictures_and_boxes():
 
 
 def test_a_studys_time_is_split(tmp_path):
-    for name, whole, training in (('teacher', 30.0, 20.0), ('label', 10.0, None)):
-        folder = tmp_path / 'steps' / name
-        folder.mkdir(parents=True)
-        (folder / 'done.json').write_text(json.dumps({'seconds': whole}))
-        if training is not None:
-            (folder / 'cost.json').write_text(json.dumps({'seconds': training}))
-    assert study_share.seconds(str(tmp_path)) == (20.0, 40.0)
+    """Windows of 9, 4 and 2 seconds: the usual one takes 3, so the first traced for 6; a window of 1 alone has none."""
+    for name, seconds in (('teacher', (9.0, 4.0, 2.0)), ('student', (1.0, 1.5, 1.5))):
+        (tmp_path / 'training' / name).mkdir(parents=True)
+        entries = [{'kind': 'train', 'metrics': {'seconds': value}} for value in seconds]
+        lines = [*entries, {'kind': 'validation', 'metrics': {'AP': 0.5}}]
+        (tmp_path / 'training' / name / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    assert study_share.training_seconds(str(tmp_path)) == (3.0 + 6.0 + 4.0, 6.0)
+
+
+def test_the_shortened_study_is_a_valid_one(tmp_path):
+    with open('configs/study/quick.yaml', encoding='utf-8') as handle:
+        whole = yaml.safe_load(handle)
+    short = study_share.shortened(whole)
+    assert short['seeds'] == [0]
+    steps, interval = (short['budget'][name] for name in ('teacher_steps', 'validation_interval'))
+    assert steps / interval == whole['budget']['teacher_steps'] / whole['budget']['validation_interval'] == 6
+    path = tmp_path / 'short.yaml'
+    path.write_text(yaml.safe_dump(short))
+    assert study.main([f'--config_file={path}', f'--output_dir={tmp_path / "out"}', '--dry_run']) == 0
 
 
 def test_growth_is_told_and_drawn(tmp_path):

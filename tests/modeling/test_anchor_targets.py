@@ -86,7 +86,42 @@ def test_iou_by_hand():
     """Boxes 4 x 4 and 4 x 4 that share 2 x 4: 8 / (16 + 16 - 8) = 1 / 3; padding gives -1."""
     boxes, _ = _padded(np.array([[2.0, 0, 6, 4]]), np.array([1]), 2)
     iou = anchor_targets.pairwise_iou(tf.constant([[0.0, 0.0, 4.0, 4.0]]), boxes)
-    np.testing.assert_allclose(iou, [[[1 / 3, -1.0]]], rtol=1e-6)
+    np.testing.assert_allclose(iou, [[[1 / 3], [-1.0]]], rtol=1e-6)
+
+
+def test_boxes_behind_padding_and_further_groups_are_matched():
+    """Rows of padding between boxes, and more boxes than are matched at a time, change nothing."""
+    anchors = anchor_targets.flatten_anchors(anchor_targets.multilevel_anchors(_model_config()))
+    generator = np.random.default_rng(3)
+    boxes, classes = _random_boxes(generator, 9), generator.integers(1, 5, 9)
+    spread = np.full([1, 40, 4], -1, np.float32), np.full([1, 40], -1, np.int32)
+    for row, (box, label) in enumerate(zip(boxes, classes, strict=True)):
+        spread[0][0, 4 * row + 1], spread[1][0, 4 * row + 1] = box, label
+    together = anchor_targets.label_anchors(anchors, *_padded(boxes, classes, 9))
+    apart = anchor_targets.label_anchors(anchors, *spread)
+    positive = together.box_weights.numpy() > 0
+    np.testing.assert_array_equal(together.classes, apart.classes)
+    np.testing.assert_array_equal(together.box_weights, apart.box_weights)
+    np.testing.assert_array_equal(together.boxes.numpy()[positive], apart.boxes.numpy()[positive])
+
+
+def test_of_two_boxes_that_claim_an_anchor_the_first_keeps_it():
+    """Both overlap the first anchor most, by IoU 1 / 4 and 1 / 2; the anchor's own best is the second."""
+    anchors = tf.constant([[0.0, 0.0, 8.0, 8.0], [20.0, 20.0, 28.0, 28.0]])
+    boxes = np.array([[0.0, 0, 8, 2], [0.0, 0, 8, 4]])
+    targets = anchor_targets.label_anchors(anchors, *_padded(boxes, np.array([3, 4]), 3))
+    np.testing.assert_array_equal(targets.classes, [[3, -1]])
+    np.testing.assert_array_equal(targets.box_weights, [[1.0, 0.0]])
+
+
+def test_images_of_a_batch_have_their_own_boxes():
+    anchors = anchor_targets.flatten_anchors(anchor_targets.multilevel_anchors(_model_config()))
+    generator = np.random.default_rng(5)
+    rows = [_padded(_random_boxes(generator, count), np.arange(1, 1 + count), 6) for count in (0, 6, 1)]
+    batch = anchor_targets.label_anchors(anchors, *(np.concatenate(part) for part in zip(*rows, strict=True)))
+    for number, row in enumerate(rows):
+        alone = anchor_targets.label_anchors(anchors, *row)
+        np.testing.assert_array_equal(batch.classes[number], alone.classes[0])
 
 
 def test_same_eagerly_and_compiled():
