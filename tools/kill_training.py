@@ -25,8 +25,13 @@ from official_rethink.common import entry_point, errors, progress
 STEPS, WINDOW, INTERVAL = 60, 5, 20
 # A start that takes longer than this hangs.
 PATIENCE = 900.0
-# One process sums gradients and batch statistics in another order than two, and the difference grows with the steps.
-TOLERANCE_ALONE = 1e-3
+# Rounding, enlarged by the steps that follow: one process sums in another order than two, and two have been seen to
+# round otherwise after a start, too. Ten steps at the schedule's end, where they
+# are smallest, change a value by up to 0.8.
+TOLERANCE = 1e-4
+# A value is compared with the largest of its tensor, and with this at least: the gradient of a bias before batch norm is
+# rounding and nothing else, so such biases are some 1e-9 and have no digits in common.
+FLOOR = 1e-3
 
 _MODEL = (
     'task.model.num_classes=9,task.model.input_size=[64,64,3],task.model.min_level=3,task.model.max_level=4,'
@@ -207,7 +212,7 @@ def difference(one: str, other: str) -> float:
     for name in names[0]:
         left, right = (np.asarray(reader.get_tensor(name)) for reader in readers)
         if left.dtype.kind in 'fiu':
-            scale = max(float(np.max(np.abs(left), initial=0.0)), 1e-6)
+            scale = max(float(np.max(np.abs(left), initial=0.0)), FLOOR)
             largest = max(largest, float(np.max(np.abs(left - right), initial=0.0)) / scale)
     return largest
 
@@ -233,11 +238,11 @@ def one_run(out: str, number: int, kills: list[Kill], alone: bool, draw: random.
         print(f'  run {number} did not end: exit codes {codes}; see {model_dir}.log.*')
         return False
     found = difference(os.path.join(out, 'whole'), model_dir)
-    limit = TOLERANCE_ALONE if alone else 0.0
-    equal = found <= limit
+    equal = found <= TOLERANCE
     who = 'one process' if alone else 'two workers'
-    print(f'run {number} ended with {who}: largest relative difference {found:.3g}, allowed {limit:g}: '
-          f'{"equal" if equal else "DIFFERS"}', flush=True)
+    words = 'DIFFERS' if not equal else 'equal' if found else 'equal to the bit'
+    print(f'run {number} ended with {who}: largest relative difference {found:.3g}, allowed {TOLERANCE:g}: {words}',
+          flush=True)
     return good and equal
 
 
