@@ -26,11 +26,10 @@ STEPS, WINDOW, INTERVAL = 60, 5, 20
 # A start that takes longer than this hangs.
 PATIENCE = 900.0
 # Rounding, enlarged by the steps that follow: one process sums in another order than two, and two have been seen to
-# round otherwise after a start, too. Ten steps at the schedule's end, where they
-# are smallest, change a value by up to 0.8.
+# round otherwise after a start, too. Ten steps at the schedule's end, where they are smallest, change a value by 0.8.
 TOLERANCE = 1e-4
-# A value is compared with the largest of its tensor, and with this at least: the gradient of a bias before batch norm is
-# rounding and nothing else, so such biases are some 1e-9 and have no digits in common.
+# A value is compared with the largest of its tensor, and with this at least: the gradient of a bias before batch norm
+# is rounding and nothing else, so such biases are some 1e-9 and have no digits in common.
 FLOOR = 1e-3
 
 _MODEL = (
