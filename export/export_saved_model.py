@@ -5,12 +5,13 @@ checkpoint on real images, and writes verification.json. Where they differ, noth
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from export import staging
+from export import staging, variants
 from official_rethink.common import entry_point, errors
 
 _EPILOG = """example:
@@ -26,7 +27,7 @@ _INPUT_TYPES = ('all', 'image_tensor', 'image_bytes', 'tf_example')
 _EXPORT = 'export.json'
 _VERIFICATION = 'verification.json'
 SAVED_MODEL = 'saved_model'
-EXIT_DIFFERS = 1
+EXIT_DIFFERS = variants.EXIT_DIFFERS
 
 
 class _DiffersError(Exception):
@@ -48,6 +49,12 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--labels', default='', help='a data set description or labels.json (default: by the data)')
     add('--verify_input', default='', help='shards or a folder of images (default: test or validation data)')
     add('--verify_images', type=int, default=16, help='how many are compared (default: 16)')
+    add(
+        '--precision',
+        choices=('float32', 'bfloat16', 'float16'),
+        help="of a RetinaNet's weights and arithmetic, whatever it was trained in (default: as it was trained)",
+    )
+    variants.add_min_agreement(parser)
     add('--overwrite', action='store_true', help='replace an older export')
     return parser.parse_args(argv)
 
@@ -55,10 +62,7 @@ def _parse_args(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
     args = _parse_args(argv)
-    for name in ('batch_size', 'verify_images'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise errors.bad_value(name, value, '1 or more', where=f'--{name}')
+    variants.check(args, 'batch_size', 'verify_images')
     staging.check_room(args.export_dir, args.overwrite, _EXPORT)
     from official_rethink import registry_imports  # noqa: F401, PLC0415
     from official_rethink.configs import parse  # noqa: PLC0415
@@ -66,9 +70,13 @@ def main(argv: Sequence[str]) -> int:
 
     params = parse.load(args.experiment, args.config_file, args.params_override).params
     kind = kinds.of(params, args.experiment)
-    checkpoint = _find_checkpoint(args.checkpoint)
+    if args.precision:
+        variants.need_one_stage(params, args.experiment, '--precision cannot be chosen for it')
+    checkpoint = variants.find_checkpoint(args.checkpoint)
     named = labels.find(params.task, args.labels)
-    images = answers.read(_verify_input(args, params), args.verify_images)
+    sets = {'test': params.task.test_data, 'validation': params.task.validation_data}
+    path = variants.first_there(args.verify_input, sets, 'verify_input', 'compare on')
+    images = answers.read(path, args.verify_images)
     try:
         with staging.staged(args.export_dir) as folder:
             report = _write(args, params, kind, checkpoint, named, images, folder)
@@ -78,39 +86,6 @@ def main(argv: Sequence[str]) -> int:
         return _refuse(args, kind, report)
     _print(args, kind, report, named)
     return 0
-
-
-def _find_checkpoint(path: str) -> Any:
-    from official_rethink.pseudo_labels import teacher  # noqa: PLC0415
-
-    found = teacher.find(path)
-    if found.is_saved_model:
-        raise errors.UserError(
-            f"--checkpoint '{path}' is a SavedModel already; name the checkpoint it was made from, such as "
-            'runs/student/best.'
-        )
-    return found
-
-
-def _verify_input(args: argparse.Namespace, params: Any) -> str:
-    """What the images to compare on are read from.
-
-    Raises:
-        UserError: the config's data is not there, and no other is named.
-    """
-    import tensorflow as tf  # noqa: PLC0415
-
-    if args.verify_input:
-        return args.verify_input
-    tried = [params.task.test_data.input_path, params.task.validation_data.input_path]
-    for path in filter(None, tried):
-        if tf.io.gfile.glob(path):
-            return path
-    raise errors.UserError(
-        "the config's test and validation data are not there "
-        f"({', '.join(repr(path) for path in tried if path) or 'none is named'}); name shards or a folder of "
-        'images to compare on with --verify_input.'
-    )
 
 
 def _write(
@@ -123,18 +98,13 @@ def _write(
     folder: str,
 ) -> dict[str, Any]:
     """Writes and compares everything in `folder`; returns what verification.json holds."""
-    import tensorflow as tf  # noqa: PLC0415
     import yaml  # noqa: PLC0415
 
     from official_rethink.common import files  # noqa: PLC0415
-    from official_rethink.modeling import restore  # noqa: PLC0415
     from official_rethink.serving import labels, module  # noqa: PLC0415
-    from official_rethink.tasks import evaluate, runner  # noqa: PLC0415
+    from official_rethink.tasks import evaluate  # noqa: PLC0415
 
-    runner.prepare_process(params)
-    task = runner.build_task(params, tf.distribute.get_strategy(), folder)
-    model = task.build_model()
-    restore.restore(model.checkpoint_items, checkpoint.path, 'all')
+    task, model, kind = _build(args, params, kind, checkpoint, folder)
     step = evaluate.checkpoint_step(checkpoint.path)
     class_names = labels.by_id(named, params.task.model.num_classes)
     assets = labels.write(named, class_names, folder)
@@ -150,6 +120,45 @@ def _write(
     described = _description(args, params, kind, about, class_names, signatures)
     files.write_json(os.path.join(folder, _EXPORT), described)
     return report
+
+
+def _build(args: argparse.Namespace, params: Any, kind: Any, checkpoint: Any, folder: str) -> tuple[Any, Any, Any]:
+    """Task, model to save, and its kind: one in 16 bits is compared in another way.
+
+    Raises:
+        UserError: weights are too great for the precision.
+    """
+    import tensorflow as tf  # noqa: PLC0415
+
+    from official_rethink.modeling import restore  # noqa: PLC0415
+    from official_rethink.serving import precision  # noqa: PLC0415
+    from official_rethink.tasks import runner  # noqa: PLC0415
+
+    if args.precision:
+        task, model = variants.in_float32(params, checkpoint, folder)
+        if args.precision == 'float32':
+            return task, model, kind
+        made = precision.rebuild(task, model, args.precision)
+        if names := precision.overflows(made):
+            raise errors.UserError(
+                f'{len(names)} of the weights are too great for {args.precision}, {names[0]} the first; take bfloat16.'
+            )
+        return task, made, _in_16_bits(kind, model, args.min_agreement)
+    runner.prepare_process(params)
+    task = runner.build_task(params, tf.distribute.get_strategy(), folder)
+    model = task.build_model()
+    restore.restore(model.checkpoint_items, checkpoint.path, 'all')
+    return task, model, kind
+
+
+def _in_16_bits(kind: Any, model: Any, least: float) -> Any:
+    """The kind of a network that is compared with `model`, which has the checkpoint's own precision."""
+    from official_rethink.serving import likeness  # noqa: PLC0415
+
+    def verify(folder: str, params: Any, task: Any, made: Any, images: Any) -> dict[str, Any]:
+        return likeness.verify(folder, params, task, model, made, images, least)
+
+    return dataclasses.replace(kind, verify=verify)
 
 
 def _description(
@@ -174,7 +183,7 @@ def _description(
         'checkpoint': checkpoint,
         'input_size': list(params.task.model.input_size),
         'batch_size': args.batch_size,
-        'precision': params.runtime.mixed_precision_dtype or 'float32',
+        'precision': args.precision or params.runtime.mixed_precision_dtype or 'float32',
         'preprocessing': {
             'resize': f'bilinear, as uint8, {_size_words(params)}; padded bottom and right',
             'mean': list(preprocess_ops.MEAN_RGB),
@@ -198,18 +207,11 @@ def _size_words(params: Any) -> str:
 
 
 def _refuse(args: argparse.Namespace, kind: Any, report: dict[str, Any]) -> int:
-    from official_rethink.common import files  # noqa: PLC0415
-
-    path = args.export_dir.rstrip('/') + '.failed.json'
-    files.write_json(path, report)
     found = report['signatures'].items()
-    worst = '; '.join(f'{name}: {kind.words(one)}' for name, one in found if not one['passed'])
+    worst = '; '.join(f'{name}: {_words(kind, one)}' for name, one in found if not one['passed'])
     allowed = ', '.join(f'{name.replace("_", " ")} {value:g}' for name, value in report['tolerance'].items())
-    sys.stderr.write(
-        f'error: the SavedModel differs from the checkpoint ({worst}; allowed: {allowed}). Nothing was exported; '
-        f"'{path}' has the figures.\n"
-    )
-    return EXIT_DIFFERS
+    words = f'the SavedModel differs from the checkpoint ({worst}; allowed: {allowed})'
+    return variants.refuse(args.export_dir, report, words)
 
 
 def _print(args: argparse.Namespace, kind: Any, report: dict[str, Any], named: dict[int, str]) -> None:
@@ -218,7 +220,14 @@ def _print(args: argparse.Namespace, kind: Any, report: dict[str, Any], named: d
     sys.stdout.write(f'{origin}, in {folder}/{SAVED_MODEL}\n')
     sys.stdout.write(f'compared on {kind.compared(report)}:\n')
     for name, found in report['signatures'].items():
-        sys.stdout.write(f'  {name:<16} {kind.words(found)}\n')
+        sys.stdout.write(f'  {name:<16} {_words(kind, found)}\n')
+
+
+def _words(kind: Any, found: dict[str, Any]) -> str:
+    """A signature's part of the report, for a person."""
+    from official_rethink.serving import likeness  # noqa: PLC0415
+
+    return likeness.words(found) if likeness.is_report(found) else kind.words(found)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Whether a detector's SavedModel on disk finds what its checkpoint finds, on real images."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,11 @@ def compare(expected: Found, found: Found, cut: float, most: int) -> Difference:
 
 def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[records.Record]) -> list[Found]:
     """Detects as evaluation does: the project's reader, the task's `predict`, image by image."""
+    return list(map(detector(params, task, model), images))
+
+
+def detector(params: Any, task: Any, model: tf.keras.Model) -> Callable[[records.Record], Found]:
+    """A function that does so for one image."""
     parser = parsing.DetectionParser(
         params.task.validation_data, task.output_size, resizing=views.plain(params.task).resizing
     )
@@ -112,14 +117,14 @@ def evaluated(params: Any, task: Any, model: tf.keras.Model, images: Sequence[re
         found = task.predict(image[tf.newaxis], labels['image_info'][tf.newaxis], model)
         return {name: found[name][0] for name in names}
 
-    results = []
-    for record in images:
+    def one(record: records.Record) -> Found:
         outputs = detect(tf.constant(records.to_example(record)))
         found = {name: value.numpy() for name, value in outputs.items()}
         kept = int(found['num_detections'])
         further = instances.Further(**{name: found[name][:kept] for name in _FURTHER if name in found})
-        results.append(Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept], further))
-    return results
+        return Found(found['boxes'][:kept], found['scores'][:kept], found['classes'][:kept], further)
+
+    return one
 
 
 def served(

@@ -69,20 +69,6 @@ class Crew:
         """Returns the chief's value to all."""
         return self.sums(value if self.is_chief else 0.0)[0]
 
-    def leave(self) -> None:
-        """Returns when all processes are here, so that none goes while another still needs it.
-
-        Raises:
-            PeerLost: within `watched`; one is gone that has not come here.
-        """
-        if self.size == 1:
-            return
-        self.sums(0.0)
-        # Who has its sum and goes may break off another's, which is still on its way. A second sum is begun by those
-        # alone who have the first: if one of them breaks off, all have been here.
-        with contextlib.suppress(*_LOST):
-            self.sums(0.0)
-
     def newest_checkpoint(self, folder: str, mend: bool = False) -> str | None:
         """Returns the newest whole checkpoint in a folder that all share, as the chief finds it.
 
