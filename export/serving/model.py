@@ -1,13 +1,12 @@
 """A SavedModel that answers for images of any sizes; TensorFlow alone loads it."""
 
-import os
 import struct
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from official_rethink.common import errors
+from official_rethink.common import errors, files
 
 Outputs = dict[str, np.ndarray]
 _BYTES, _TENSOR, _EXAMPLE, _METADATA = 'image_bytes', 'image_tensor', 'tf_example', 'metadata'
@@ -22,14 +21,8 @@ def find(path: str) -> str:
         UserError: neither is one.
     """
     places = [path.rstrip('/'), f'{path.rstrip("/")}/saved_model']
-    if '://' not in path:
-        exists = os.path.exists
-    else:
-        import tensorflow as tf  # noqa: PLC0415
-
-        exists = tf.io.gfile.exists
     for place in places:
-        if exists(f'{place}/{_FILE}'):
+        if files.exists(f'{place}/{_FILE}'):
             return place
     raise errors.UserError(
         f"there is no {_FILE} in '{places[0]}' or in its saved_model/; name a folder that "

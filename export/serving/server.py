@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from export.serving import application, limits, model, service
-from official_rethink.common import entry_point, errors
+from official_rethink.common import entry_point, errors, files
 
 _EPILOG = """example:
   python -m export.serving.server --model=runs/student/export --port=8080
@@ -105,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
     args = _parse_args(argv)
     asked = settings(args, os.environ)
     path = asked['model']
-    if '://' not in path:
+    if not files.is_remote(path):
         path = model.find(path)  # a wrong path is told before anything listens
     try:
         import uvicorn  # noqa: PLC0415 (of the extra)

@@ -20,15 +20,22 @@ def _gfile() -> Any:
     return io.gfile
 
 
+# Questions about this machine's own files bring no TensorFlow: processes that read images ask them by the dozen.
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder is there; remote paths included."""
-    return bool(_gfile().exists(path))
+    return bool(_gfile().exists(path)) if is_remote(path) else os.path.exists(path)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a folder is there; remote paths included."""
+    return bool(_gfile().isdir(path)) if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: str) -> bool:
     """Whether a file, not a folder, is there; remote paths included."""
-    gfile = _gfile()
-    return bool(path) and bool(gfile.exists(path)) and not gfile.isdir(path)
+    return bool(path) and exists(path) and not is_folder(path)
 
 
 def glob(pattern: str) -> list[str]:
@@ -38,9 +45,10 @@ def glob(pattern: str) -> list[str]:
 
 def names(folder: str) -> list[str]:
     """Returns the names of what lies in a folder, sorted; none if it is not there; remote folders included."""
-    gfile = _gfile()
+    if not is_folder(folder):
+        return []
     # An object store marks the folders among them.
-    return sorted(name.rstrip('/') for name in gfile.listdir(folder)) if gfile.isdir(folder) else []
+    return sorted(name.rstrip('/') for name in (_gfile() if is_remote(folder) else os).listdir(folder))
 
 
 def size(path: str) -> int:
@@ -49,8 +57,12 @@ def size(path: str) -> int:
 
 
 def open_bytes(path: str) -> Any:
-    """Opens a file for reading bytes; remote paths included."""
-    return _gfile().GFile(path, 'rb')
+    """Opens a file for reading bytes; remote paths included, and they alone bring TensorFlow.
+
+    Raises:
+        OSError: this machine's file system says so, such as FileNotFoundError; TensorFlow has errors of its own.
+    """
+    return _gfile().GFile(path, 'rb') if is_remote(path) else open(path, 'rb')
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from official_rethink.common import files
+
 _NUMBER = re.compile(r'-(\d+)$')
 
 
@@ -63,7 +65,7 @@ def candidates(folder: str) -> list[str]:
     written but not chosen any more; then what else it names or has an index, the highest number first.
     """
     named = _named(folder)
-    there = [name.removesuffix('.index') for name in _names(folder) if name.endswith('.index')]
+    there = [name.removesuffix('.index') for name in files.names(folder) if name.endswith('.index')]
     others = {*named, *(os.path.join(folder, name) for name in there)} - set(named[-1:])
     return named[-1:] + sorted(others, key=lambda path: (_number(path), path), reverse=True)
 
@@ -81,11 +83,6 @@ def _named(folder: str) -> list[str]:
     named = [os.path.join(folder, os.path.basename(path)) for path in state.all_model_checkpoint_paths]
     newest_one = os.path.join(folder, os.path.basename(state.model_checkpoint_path))
     return [path for path in named if path != newest_one] + [newest_one]
-
-
-def _names(folder: str) -> list[str]:
-    tf = _tf()
-    return [name.rstrip('/') for name in tf.io.gfile.listdir(folder)] if tf.io.gfile.isdir(folder) else []
 
 
 def newest(folder: str, warn: Callable[[str], None] = lambda text: None) -> str | None:
@@ -123,7 +120,7 @@ def mend(folder: str, taken: str | None) -> None:
         taken: what `newest` has returned.
     """
     tf = _tf()
-    for name in _names(folder):
+    for name in files.names(folder):
         if name.endswith('_temp') and tf.io.gfile.isdir(os.path.join(folder, name)):
             tf.io.gfile.rmtree(os.path.join(folder, name))  # a kill while it was saved
     record = os.path.join(folder, 'checkpoint')

@@ -9,14 +9,17 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
-from official_rethink.common import errors
+from official_rethink.common import errors, files
 from official_rethink.data import problems
 
 SUFFIXES = ('.tar', '.tar.gz', '.tgz')
 _MAX_IMAGE = 256 << 20  # no photograph is larger; a header that claims more would fill the memory
 _MAX_DEPTH = 1  # a tar in the tar, as in ImageNet's; no deeper
+# How tarfile opens: forward only, compressed or not, as members of a tar within a tar need; or with seeking.
+_STREAM: Literal['r|*'] = 'r|*'
+_PLACES: Literal['r:'] = 'r:'
 
 
 class Member(NamedTuple):
@@ -46,14 +49,11 @@ def fingerprint(path: str) -> list[Any]:
     Raises:
         UserError: there is no such file.
     """
-    if '://' in path:
-        import tensorflow as tf
-
-        if not tf.io.gfile.exists(path):
-            raise errors.UserError(f"there is no file '{path}'.")
-        return [path, tf.io.gfile.stat(path).length]
-    if not os.path.isfile(path):
+    remote = files.is_remote(path)
+    if not (files.exists(path) if remote else os.path.isfile(path)):
         raise errors.UserError(f"there is no file '{path}'.")
+    if remote:
+        return [path, files.size(path)]
     status = os.stat(path)
     return [os.path.basename(path), status.st_size, status.st_mtime_ns]
 
@@ -67,8 +67,8 @@ def read(path: str) -> Iterator[Member]:
     Raises:
         UserError: it is no tar, or is cut off.
     """
-    with _opened(path) as handle:
-        yield from _members(handle, path, '', 0)
+    with files.open_bytes(path) as handle:
+        yield from _members(handle, path, _STREAM)
 
 
 def folders(path: str) -> set[str]:
@@ -78,7 +78,7 @@ def folders(path: str) -> set[str]:
         UserError: it is no tar, or is cut off.
     """
     found = set()
-    with _opened(path) as handle, _told(f"'{path}'"), tarfile.open(fileobj=handle, mode='r:*') as tar:
+    with files.open_bytes(path) as handle, _told(f"'{path}'"), tarfile.open(fileobj=handle, mode='r:*') as tar:
         for info in tar:
             _forget(tar)
             name = info.name.removeprefix('./')
@@ -96,22 +96,21 @@ def _told(where: str) -> Iterator[None]:
         raise errors.UserError(f'{where} is no whole tar: {error}. Fetch it again.') from error
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    if '://' not in path:
-        with open(path, 'rb') as handle:
-            yield handle
-        return
-    import tensorflow as tf
+def _members(
+    handle: IO[bytes], path: str, mode: Literal['r|*', 'r:'], folder: str = '', begin: int = 0, depth: int = 0
+) -> Iterator[Member]:
+    """Yields the files of a tar, and of the tars in it, in their order.
 
-    with tf.io.gfile.GFile(path, 'rb') as remote:
-        yield remote
-
-
-def _members(handle: IO[bytes], path: str, folder: str, depth: int) -> Iterator[Member]:
+    Args:
+        handle: of the tar.
+        path: of the outermost.
+        mode: `_STREAM` for their contents, `_PLACES` for their places.
+        folder: name of this tar in the outermost; '' of that itself.
+        begin: where it begins there, in bytes.
+        depth: of it.
+    """
     where = f"'{folder}' in '{path}'" if folder else f"'{path}'"
-    # 'r|*' reads forward only: members of a tar within cannot be sought back to.
-    with _told(where), tarfile.open(fileobj=handle, mode='r|*') as tar:
+    with _told(where), _tar(handle, mode, where) as tar:
         for info in tar:
             _forget(tar)
             if info.isdir():
@@ -124,11 +123,29 @@ def _members(handle: IO[bytes], path: str, folder: str, depth: int) -> Iterator[
             elif info.name.lower().endswith('.tar') and depth < _MAX_DEPTH:
                 inner = tar.extractfile(info)
                 assert inner is not None  # a regular file
-                yield from _members(inner, path, name.removesuffix('.tar'), depth + 1)
+                within = name.removesuffix('.tar')
+                yield from _members(inner, path, mode, within, begin + info.offset_data, depth + 1)
             elif not os.path.basename(info.name).startswith('.'):
-                content = tar.extractfile(info)
-                assert content is not None
-                yield Member(name, content.read())
+                yield _member(tar, info, name, begin, mode)
+
+
+def _tar(handle: IO[bytes], mode: Literal['r|*', 'r:'], where: str) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=handle, mode=mode)
+    except tarfile.ReadError as error:
+        if mode == _STREAM:
+            raise
+        raise errors.UserError(
+            f'{where} is no tar whose members can be read alone: {error}. If it is compressed, gunzip it first.'
+        ) from error
+
+
+def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, name: str, begin: int, mode: str) -> Member:
+    if mode == _PLACES:
+        return Member(name, None, place=(begin + info.offset_data, info.size))
+    content = tar.extractfile(info)
+    assert content is not None  # a regular file
+    return Member(name, content.read())
 
 
 def find(path: str) -> Iterator[Member]:
@@ -137,34 +154,8 @@ def find(path: str) -> Iterator[Member]:
     Raises:
         UserError: it is no tar, is cut off, or is compressed, so that nothing has a place in it.
     """
-    with _opened(path) as handle:
-        yield from _found(handle, path, '', 0, 0)
-
-
-def _found(handle: IO[bytes], path: str, folder: str, begin: int, depth: int) -> Iterator[Member]:
-    where = f"'{folder}' in '{path}'" if folder else f"'{path}'"
-    try:
-        tar = tarfile.open(fileobj=handle, mode='r:')
-    except tarfile.ReadError as error:
-        raise errors.UserError(
-            f'{where} is no tar whose members can be read alone: {error}. If it is compressed, gunzip it first.'
-        ) from error
-    with _told(where), tar:
-        for info in tar:
-            _forget(tar)
-            if info.isdir():
-                continue
-            name = info.name.removeprefix('./')
-            name = f'{folder}/{name}' if folder else name
-            reason = _refused(info)
-            if reason:
-                yield _unsafe(path, name, reason)
-            elif info.name.lower().endswith('.tar') and depth < _MAX_DEPTH:
-                inner = tar.extractfile(info)
-                assert inner is not None  # a regular file
-                yield from _found(inner, path, name.removesuffix('.tar'), begin + info.offset_data, depth + 1)
-            elif not os.path.basename(info.name).startswith('.'):
-                yield Member(name, None, place=(begin + info.offset_data, info.size))
+    with files.open_bytes(path) as handle:
+        yield from _members(handle, path, _PLACES)
 
 
 def read_at(path: str, begin: int, size: int) -> bytes:
@@ -173,7 +164,7 @@ def read_at(path: str, begin: int, size: int) -> bytes:
     Raises:
         UserError: the file has become shorter.
     """
-    with _opened(path) as handle:
+    with files.open_bytes(path) as handle:
         handle.seek(begin)
         data = handle.read(size)
     if len(data) < size:

@@ -32,7 +32,7 @@ def listing(folder: str, flag: str = '--images') -> list[list[Any]]:
     Raises:
         UserError: there is no such folder.
     """
-    remote = '://' in folder
+    remote = files.is_remote(folder)
     if remote:
         import tensorflow as tf
 

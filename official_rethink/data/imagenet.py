@@ -112,7 +112,7 @@ def _folders(source: Source) -> set[str]:
             return class_tar.folders(path)
         return {source.folder_of(tar)[:-1] for tar in source.tars}
     found = {_class_of(name) for name, *_ in names} - {''}
-    if '://' not in path:  # a class without an image is a class
+    if not files.is_remote(path):  # a class without an image is a class
         found |= {entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith('.')}
     return found
 

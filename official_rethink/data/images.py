@@ -22,6 +22,8 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from official_rethink.common import files
+
 _JPEG_MAGIC = b'\xff\xd8\xff'
 _PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 _OTHER_MAGIC = {
@@ -75,13 +77,8 @@ def read_bytes(path: str) -> bytes:
         BadImage: there is no such file, or it cannot be read.
     """
     try:
-        if '://' not in path:
-            with open(path, 'rb') as handle:
-                return handle.read()
-        import tensorflow as tf
-
-        with tf.io.gfile.GFile(path, 'rb') as handle:
-            return handle.read()
+        with files.open_bytes(path) as handle:
+            return bytes(handle.read())
     except FileNotFoundError as error:
         raise BadImage('missing image', 'there is no such file.') from error
     except Exception as error:  # every storage has its own errors; each is told as it is

@@ -122,10 +122,10 @@ def read_classes(path: str) -> list[dict[str, Any]]:
 def _opened(path: str, flag: str) -> Iterator[Iterable[str]]:
     """Gives a text's lines, one at a time; what cannot be read is told."""
     try:
-        if '://' in path:
+        if files.is_remote(path):
             from tensorflow import io
 
-            if not io.gfile.exists(path):
+            if not files.exists(path):
                 raise FileNotFoundError
             with io.gfile.GFile(path, 'r') as remote:
                 yield remote

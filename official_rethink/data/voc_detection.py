@@ -74,13 +74,13 @@ def find(root: str, images_dir: str = '', annotations_dir: str = '') -> dict[str
         if missing:
             allowed = 'a folder, or both --images and --annotations'
             raise errors.UserError(f'--voc is missing, and so is {" and ".join(missing)}; allowed: {allowed}.')
-    elif not voc_layout._is_folder(root):
+    elif not files.is_folder(root):
         raise errors.UserError(f"--voc is '{root}', which is no folder.")
     inside = os.path.join(root, _IMAGES)
-    if images_dir or not root or voc_layout._is_folder(inside):
+    if images_dir or not root or files.is_folder(inside):
         return {'': _layout(root, images_dir, annotations_dir)}
     names = voc_layout._folders(root)
-    years = [name for name in names if voc_layout._is_folder(os.path.join(root, name, _IMAGES))]
+    years = [name for name in names if files.is_folder(os.path.join(root, name, _IMAGES))]
     if not years:
         held = f'it holds the folders {", ".join(names[:8])}' if names else 'it holds no folder'
         raise errors.UserError(

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from official_rethink.common import errors
+from official_rethink.common import errors, files
 from official_rethink.data import image_folder, images, problems
 
 # Folders of images, of label maps and of lists, below the root.
@@ -30,9 +30,8 @@ class Layout:
 
     def list_names(self) -> list[str]:
         """The lists of the layout's folder, without suffix."""
-        if not self.lists or not _is_folder(self.lists):
-            return []
-        return sorted(name.removesuffix(_LIST_SUFFIX) for name in _names(self.lists) if name.endswith(_LIST_SUFFIX))
+        names = files.names(self.lists) if self.lists else []
+        return sorted(name.removesuffix(_LIST_SUFFIX) for name in names if name.endswith(_LIST_SUFFIX))
 
 
 def find(root: str, images_dir: str = '', masks_dir: str = '', labelled: bool = True) -> Layout:
@@ -52,9 +51,9 @@ def find(root: str, images_dir: str = '', masks_dir: str = '', labelled: bool = 
         if missing and (labelled or not images_dir):
             allowed = 'a folder, or both --images and --masks'
             raise errors.UserError(f'--voc is missing, and so is {" and ".join(missing)}; allowed: {allowed}.')
-    elif not _is_folder(root):
+    elif not files.is_folder(root):
         raise errors.UserError(f"--voc is '{root}', which is no folder.")
-    known = next((row for row in KNOWN if root and _is_folder(os.path.join(root, row[0]))), None)
+    known = next((row for row in KNOWN if root and files.is_folder(os.path.join(root, row[0]))), None)
     if root and known is None and not images_dir:
         raise _unknown_layout(root)
     defaults = known or KNOWN[0]
@@ -66,7 +65,7 @@ def find(root: str, images_dir: str = '', masks_dir: str = '', labelled: bool = 
 
 def _unknown_layout(root: str) -> errors.UserError:
     below = _folders(root)
-    inner = [name for name in below if _is_folder(os.path.join(root, name, KNOWN[0][0]))]
+    inner = [name for name in below if files.is_folder(os.path.join(root, name, KNOWN[0][0]))]
     hint = f" Did you mean '{os.path.join(root, inner[0])}'?" if inner else ''
     held = f'it holds the folders {", ".join(below[:8])}' if below else 'it holds no folder'
     return errors.UserError(
@@ -78,7 +77,7 @@ def _unknown_layout(root: str) -> errors.UserError:
 def _folder(root: str, given: str, default: str, flag: str) -> str:
     tried = [os.path.join(root, given), given] if given else [os.path.join(root, default)]
     for path in tried:
-        if _is_folder(path):
+        if files.is_folder(path):
             return path
     if given:
         near = errors.nearest(given, _folders(root) if root else [])
@@ -88,24 +87,8 @@ def _folder(root: str, given: str, default: str, flag: str) -> str:
     raise errors.UserError(f"there is no folder '{tried[0]}'; name another with {flag}.")
 
 
-def _is_folder(path: str) -> bool:
-    if '://' not in path:
-        return os.path.isdir(path)
-    import tensorflow as tf
-
-    return bool(tf.io.gfile.isdir(path))
-
-
 def _folders(root: str) -> list[str]:
-    return sorted(name for name in _names(root) if _is_folder(os.path.join(root, name)))
-
-
-def _names(folder: str) -> list[str]:
-    if '://' not in folder:
-        return os.listdir(folder)
-    import tensorflow as tf
-
-    return [name.rstrip('/') for name in tf.io.gfile.listdir(folder)]
+    return [name for name in files.names(root) if files.is_folder(os.path.join(root, name))]
 
 
 def lines(path: str, flag: str) -> list[str]:

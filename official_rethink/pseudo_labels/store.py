@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 import official_rethink
-from official_rethink.common import errors, files
+from official_rethink.common import errors, files, nested
 from official_rethink.data import label_maps, problems, records, shards
 from official_rethink.pseudo_labels import counts, filters
 
@@ -249,13 +249,4 @@ class Store:
 
 
 def _decisive(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in _leaves(inputs).items() if not key.startswith(_MAY_DIFFER)}
-
-
-def _leaves(tree: Any, prefix: str = '') -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found.update(_leaves(value, f'{prefix}.{name}' if prefix else str(name)))
-    return found
+    return {key: value for key, value in nested.leaves(inputs).items() if not key.startswith(_MAY_DIFFER)}

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from official_rethink.common import entry_point, errors
+from official_rethink.common import entry_point, errors, files
 
 _DESCRIPTION = """\
 Runs a study: prepares data, trains every arm with every seed (teachers, pseudo labels and students
@@ -53,7 +53,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     flags = parser.parse_args(argv)
     if flags.jobs < 1:
         raise errors.bad_value('--jobs', flags.jobs, 'a whole number from 1', 'the command line')
-    if '://' in flags.output_dir:
+    if files.is_remote(flags.output_dir):
         allowed = 'a local folder, since a study locks it and its steps add to their logs there'
         raise errors.bad_value('--output_dir', flags.output_dir, allowed, 'the command line')
     return flags
@@ -67,7 +67,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _study(flags: argparse.Namespace) -> None:
     # TensorFlow comes with these, which --help and a misspelt flag need not wait for.
-    from official_rethink.common import files  # noqa: PLC0415
     from official_rethink.configs import study as study_config  # noqa: PLC0415
     from official_rethink.study import check, estimate, execute, live, records, report, runner  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 import tensorflow as tf
 import yaml
 
-from official_rethink.common import errors, files, whole_checkpoints
+from official_rethink.common import errors, files, nested, whole_checkpoints
 from official_rethink.common.cluster import Cluster
 
 PARAMS = 'params.yaml'
@@ -34,7 +34,7 @@ def locked(folder: str, cluster: Cluster | None = None) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    if '://' in folder:
+    if files.is_remote(folder):
         yield
         return
     os.makedirs(folder, exist_ok=True)
@@ -59,15 +59,6 @@ def _lock(handle: IO[str], how: int, folder: str) -> None:
         raise errors.UserError(f"another process is at work in '{folder}'; wait for it or stop it.") from error
 
 
-def _leaves(tree: Any, prefix: str = '') -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found.update(_leaves(value, f'{prefix}.{name}' if prefix else str(name)))
-    return found
-
-
 def check_params(params: Any, folder: str) -> None:
     """Looks whether a folder's run, if it holds one, has these settings.
 
@@ -78,8 +69,8 @@ def check_params(params: Any, folder: str) -> None:
     if not tf.io.gfile.exists(path):
         return
     with tf.io.gfile.GFile(path, 'r') as handle:
-        old = _leaves(yaml.safe_load(handle.read()))
-    new = _leaves(yaml.safe_load(_text(params)))
+        old = nested.leaves(yaml.safe_load(handle.read()))
+    new = nested.leaves(yaml.safe_load(_text(params)))
     changed = [
         f'{key}: there {old.get(key)!r}, now {new.get(key)!r}'
         for key in sorted(old.keys() | new.keys())

@@ -38,3 +38,30 @@ def test_unreadable_json_is_named(tmp_path, content, expected):
     with pytest.raises(errors.UserError, match=expected) as error:
         files.read_json(str(path))
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('remote', [False, True])
+def test_what_lies_where(tmp_path, remote, monkeypatch):
+    """The same answers here and on TensorFlow's file system in memory; of this machine's files without TensorFlow."""
+    if not remote:
+        monkeypatch.setattr(files, '_gfile', lambda: pytest.fail('TensorFlow was asked'))
+    folder = f'ram://{tmp_path}' if remote else str(tmp_path / 'made')
+    assert (files.exists(folder), files.is_folder(folder), files.names(folder)) == (False, False, [])
+    if remote:
+        files.write_text(f'{folder}/b/c', 'x')
+        files.write_text(f'{folder}/a', 'xyz')
+    else:
+        (tmp_path / 'made' / 'b').mkdir(parents=True)
+        (tmp_path / 'made' / 'b' / 'c').write_text('x')
+        (tmp_path / 'made' / 'a').write_text('xyz')
+    assert files.names(folder) == ['a', 'b'] and files.names(f'{folder}/a') == []
+    found = [(one, files.exists(one), files.is_folder(one), files.is_file(one)) for one in (folder, f'{folder}/a', '')]
+    assert found == [(folder, True, True, False), (f'{folder}/a', True, False, True), ('', False, False, False)]
+    with files.open_bytes(f'{folder}/a') as handle:
+        handle.seek(1)
+        assert handle.read() == b'yz'
+
+
+def test_a_missing_file_of_this_machine_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.open_bytes(str(tmp_path / 'a'))
