@@ -208,9 +208,13 @@ def run(
     crew = Crew(strategy)
     with crew.watched():
         start = crew.newest_checkpoint(model_dir, mend='train' in mode)
-        ends = _ends(params, strategy, mode, _steps_done(start))
-        for until in ends:
-            task, model = _run_until(until, params, crew, mode, model_dir, start, categories)
+        task = build_task(params, strategy, model_dir)
+        ends = _ends(params, task, mode, _steps_done(start))
+        for part, until in enumerate(ends):
+            task = build_task(params, strategy, model_dir) if part else task  # each part has one of its own
+            task.categories = categories
+            task.resume_step = _steps_done(start)
+            model = _run_until(until, task, params, crew, mode, model_dir, start)
             start = crew.newest_checkpoint(model_dir) if until < ends[-1] else None
         if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
             crew.sums(0.0)  # none leaves while another still needs it
@@ -229,18 +233,18 @@ def _steps_done(checkpoint: str | None) -> int:
     return max(evaluate.checkpoint_step(checkpoint), 0) if checkpoint else 0
 
 
-def _ends(params: Any, strategy: tf.distribute.Strategy, mode: str, done: int) -> list[int]:
+def _ends(params: Any, task: Any, mode: str, done: int) -> list[int]:
     """Where the parts end that a run trains in: at the steps where the task builds another network, and at its end.
 
     Each part begins as a run that was killed at the end of the one before, so that where it is really killed does not
     matter.
     """
     last = params.trainer.train_steps
-    return [step for step in _switches(params, strategy) if 'train' in mode and done < step < last] + [last]
+    return [step for step in _switches(task) if 'train' in mode and done < step < last] + [last]
 
 
-def _switches(params: Any, strategy: tf.distribute.Strategy) -> list[int]:
-    return list(getattr(build_task(params, strategy, ''), 'switch_steps', ()))
+def _switches(task: Any) -> list[int]:
+    return list(getattr(task, 'switch_steps', ()))
 
 
 def _build_log(params: Any, task: Any, crew: Crew, model_dir: str) -> run_log.RunLog:
@@ -266,17 +270,14 @@ def _build_log(params: Any, task: Any, crew: Crew, model_dir: str) -> run_log.Ru
 
 def _run_until(
     until: int,
+    task: Any,
     params: Any,
     crew: Crew,
     mode: str,
     model_dir: str,
     start: str | None,
-    categories: dict[int, str] | None,
-) -> tuple[Any, tf.keras.Model]:
-    """Runs one part of a run, from the checkpoint `start` if there is one; returns task and model."""
-    task = build_task(params, crew.strategy, model_dir)
-    task.categories = categories
-    task.resume_step = _steps_done(start)
+) -> tf.keras.Model:
+    """Runs one part of a run, from the checkpoint `start` if there is one; returns the model."""
     log = _build_log(params, task, crew, model_dir)
     settings = params.trainer
     last = settings.train_steps
@@ -287,7 +288,7 @@ def _run_until(
         crew=crew,
         start=start,
         last_step=last,
-        first_steps=[0, *(step for step in _switches(params, crew.strategy) if step < last)],
+        first_steps=[0, *(step for step in _switches(task) if step < last)],
         distribution_strategy=crew.strategy,
         task=task,
         mode='train' if mode == 'train_and_post_eval' and until < last else mode,
@@ -295,4 +296,4 @@ def _run_until(
         model_dir=model_dir,
     )
     model, _ = runner.run()
-    return task, model
+    return model
