@@ -3,6 +3,7 @@
 Each is a list of numbers that are left to do -> Reshuffle -> make -> counts.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +17,13 @@ NAMESPACE = 'prepare_at_scale'
 _COUNTED = ('parts', 'images', 'left_out', 'problems', 'failed_parts', 'shards', 'records')
 
 
-class _Counting(beam.DoFn):  # type: ignore[misc]
-    """Counts what its `work` says it did."""
+class _Work(beam.DoFn):  # type: ignore[misc]
+    """Does a part or a shard after the other, and counts what was done."""
+
+    def __init__(self, does: Callable[[int], dict[str, int]]):
+        """Args: does the one of a number; returns what is to be counted."""
+        super().__init__()
+        self._does = does
 
     def setup(self) -> None:
         """Silences TensorFlow, and makes the counters."""
@@ -26,45 +32,25 @@ class _Counting(beam.DoFn):  # type: ignore[misc]
         entry_point.quieten()
         self._counters = {name: metrics.Metrics.counter(NAMESPACE, name) for name in _COUNTED}
 
-    def work(self, number: int) -> dict[str, int]:
-        """Does one thing; returns what is to be counted."""
-        raise NotImplementedError
-
     def process(self, number: int) -> Iterator[int]:
         """Works; gives the number."""
-        for name, count in self.work(number).items():
+        for name, count in self._does(number).items():
             self._counters[name].inc(count)
         yield number
 
 
-class MakePart(_Counting):
-    """A part's images to its records."""
-
-    def __init__(self, state: parts.State, make: Callable[[Any], Any]):
-        """Args: what is done; turns an item into a record."""
-        super().__init__()
-        self._state, self._make = state, make
-
-    def work(self, number: int) -> dict[str, int]:
-        """Makes a part, or notes why it cannot be made."""
-        try:
-            return self._state.make_part(number, self._make)
-        except errors.UserError as error:
-            self._state.note_failure(number, str(error))
-            return {'failed_parts': 1}
+def _make_part(state: parts.State, make: Callable[[Any], Any], number: int) -> dict[str, int]:
+    """Makes a part's images to its records, or notes why it cannot be done."""
+    try:
+        return state.make_part(number, make)
+    except errors.UserError as error:
+        state.note_failure(number, str(error))
+        return {'failed_parts': 1}
 
 
-class MakeShard(_Counting):
-    """Parts to a shard."""
-
-    def __init__(self, state: parts.State, num_shards: int, count: int):
-        """Args: what is done; how many shards, and how many parts, there are."""
-        super().__init__()
-        self._state, self._num_shards, self._count = state, num_shards, count
-
-    def work(self, number: int) -> dict[str, int]:
-        """Makes a shard."""
-        return self._state.make_shard(number, self._num_shards, self._count)
+def _make_shard(state: parts.State, num_shards: int, count: int, number: int) -> dict[str, int]:
+    """Puts a shard of `num_shards` together out of `count` parts."""
+    return state.make_shard(number, num_shards, count)
 
 
 class Writer:
@@ -101,7 +87,7 @@ class Writer:
         found.problems[:] = [problems.Problem(**one) for one in work['problems']]
         count = work['parts']
         state.failures(count)  # of a run that was killed before it could tell
-        self._run('part', state, 'pickle', count, MakePart(state, make))
+        self._run('part', state, 'pickle', count, functools.partial(_make_part, state, make))
         counted = statistics.Statistics(num_shards)
         for part in state.parts(count):
             found.add(*part.found)
@@ -109,14 +95,17 @@ class Writer:
         found.check()
         collected = shards.describe(counted, output_dir, split, categories)
         name = state.shard_name(num_shards)
-        self._run(name, state, 'tfrecord', num_shards, MakeShard(state, num_shards, count))
+        make_shard = functools.partial(_make_shard, state, num_shards, count)
+        self._run(name, state, 'tfrecord', num_shards, make_shard)
         paths = parts.all_paths(state, num_shards)
         description = shards.publish(collected | dict(fields or {}), paths, output_dir, split, inputs_hash, found)
         state.forget()
         return description
 
-    def _run(self, name: str, state: parts.State, suffix: str, count: int, does: Any) -> None:
-        """Makes those of `count` numbered files that are missing.
+    def _run(
+        self, name: str, state: parts.State, suffix: str, count: int, does: Callable[[int], dict[str, int]]
+    ) -> None:
+        """Makes those of `count` numbered files that are missing; `does` makes one, and says what is to be counted.
 
         Raises:
             UserError: one could not be made.
@@ -132,7 +121,7 @@ class Writer:
         with watch.watch(f'making {what}', len(left), lambda: len(state.missing(name, suffix, count)), what):
             pipeline = apache_beam.Pipeline(options=self._chosen.options)
             numbers = pipeline | 'List' >> apache_beam.Create(left, reshuffle=False)
-            _ = numbers | 'Spread' >> apache_beam.Reshuffle() | 'Make' >> apache_beam.ParDo(does)
+            _ = numbers | 'Spread' >> apache_beam.Reshuffle() | 'Make' >> apache_beam.ParDo(_Work(does))
             ended = beam.run(pipeline)
         if told := state.failures(count):
             more = f' {len(told)} parts failed so or in another way.' if len(told) > 1 else ''

@@ -1,5 +1,6 @@
 """The images to label, always in the same order: prepared shards, other shards, or a folder of files."""
 
+import abc
 import dataclasses
 import functools
 import itertools
@@ -17,7 +18,7 @@ _MAX_PROCESSES = 8
 _IMAGES_A_PROCESS = 200  # a process takes about as long to start as a hundred images to read
 
 
-class Source:
+class Source(abc.ABC):
     """Images to label.
 
     Attributes:
@@ -32,13 +33,13 @@ class Source:
     digest: str
     image_hashes: dict[str, str]
 
+    @abc.abstractmethod
     def read(self, start: int) -> Iterator[problems.Made]:
         """Yields image `start` and those after it, each as a record or the problem it has."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def part(self, start: int, stop: int) -> 'Part':
         """Returns images `start` to `stop` - 1, as something another process reads without opening all the source."""
-        raise NotImplementedError
 
 
 class _Prepared(Source):
