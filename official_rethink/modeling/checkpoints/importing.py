@@ -16,7 +16,7 @@ import tensorflow as tf
 import official_rethink
 from official_rethink.common import errors, files
 from official_rethink.modeling import conversion
-from official_rethink.modeling.checkpoints import formats, layout, sources
+from official_rethink.modeling.checkpoints import formats, layout, readers, sources
 
 _LISTED = 8
 _FORMAT_VERSION = 1
@@ -68,7 +68,7 @@ def _match(
 
 
 def _values(
-    takes: Mapping[str, layout.Take], variables: Mapping[str, tf.Variable], source: sources.Source
+    takes: Mapping[str, layout.Take], variables: Mapping[str, tf.Variable], source: readers.Source
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads and transforms every value; returns them and what is wrong with them."""
     values, shapes, unreadable, not_finite = {}, [], [], []

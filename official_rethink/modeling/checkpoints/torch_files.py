@@ -175,7 +175,7 @@ def is_pickle_member(name: str) -> bool:
 
 
 class TorchSource:
-    """A PyTorch file behind the interface of `sources.py`."""
+    """A PyTorch file behind the interface of `readers.py`."""
 
     kind = 'PyTorch'
 
