@@ -12,35 +12,11 @@ import tensorflow as tf
 from official_rethink import pseudo_label, train
 from official_rethink.augment import pipeline
 from official_rethink.common import errors
-from official_rethink.configs import parse
 from official_rethink.data import scenes, shards
 from official_rethink.pseudo_labels import box_labels, labelling
-from official_rethink.tasks import detection, evaluate
+from official_rethink.tasks import evaluate
 from tests.pseudo_labels import making
-
-EXPERIMENT = 'retinanet_efficientnet_coco'
-CONFIG = """
-runtime: {{mixed_precision_dtype: float32}}
-task:
-  model:
-    num_classes: 3
-    input_size: [64, 64, 3]
-    min_level: 3
-    max_level: 4
-    anchor: {{num_scales: 1, aspect_ratios: [1.0], anchor_size: 3.0}}
-    backbone: {{type: resnet, resnet: {{model_id: 10, depth_multiplier: 0.5}}}}
-    decoder: {{type: fpn, fpn: {{num_filters: 8}}}}
-    head: {{num_convs: 1, num_filters: 8}}
-    norm_activation: {{activation: relu, use_sync_bn: false}}
-    detection_generator: {{nms_version: batched, pre_nms_score_threshold: 0.05, max_num_detections: 10}}
-  train_data: {{input_path: '{0}/train*', global_batch_size: 4}}
-  validation_data: {{input_path: '{0}/val*', global_batch_size: 4}}
-"""
-
-
-def _task(config: pathlib.Path) -> tuple[detection.DetectionTask, tf.keras.Model]:
-    task = detection.DetectionTask(parse.load_experiment(EXPERIMENT, [str(config)]).task)
-    return task, task.build_model()
+from tools import tiny_teacher
 
 
 @pytest.fixture(scope='module')
@@ -50,21 +26,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     settings = scenes.Settings(kind='detection', height=64, width=80, difficulty=0.3, num_classes=2)
     for seed, (split, count) in enumerate({'train': 4, 'val': 4, 'unlabelled': 12}.items()):
         scenes.write_scenes(str(folder / 'data'), split, settings, seed, count)
-    (folder / 'params.yaml').write_text(CONFIG.format(folder / 'data'))
-    tf.keras.utils.set_random_seed(0)
-    _, model = _task(folder / 'params.yaml')
-    for variable in model.trainable_variables:
-        if 'scores' in variable.name and 'bias' in variable.name:
-            variable.assign(tf.fill(variable.shape, -1.5))
-    tf.train.Checkpoint(**model.checkpoint_items, global_step=tf.Variable(30, dtype=tf.int64)).write(
-        str(folder / 'ckpt-30')
-    )
+    tiny_teacher.write_config(str(folder / 'params.yaml'), str(folder / 'data'))
+    tiny_teacher.write_checkpoints(str(folder / 'params.yaml'), {str(folder / 'ckpt-30'): tiny_teacher.SURE})
     return folder
 
 
 def _arguments(made: pathlib.Path, out: pathlib.Path, *more: str) -> list[str]:
     return [
-        f'--experiment={EXPERIMENT}',
+        f'--experiment={tiny_teacher.EXPERIMENT}',
         f'--config_file={made}/params.yaml',
         f'--checkpoint={made}/ckpt-30',
         f'--input={made}/data/unlabelled*',
@@ -112,7 +81,7 @@ def test_what_is_left(made: pathlib.Path, labelled: pathlib.Path) -> None:
 
 
 def test_labels_are_what_the_network_says_of_each_image(made: pathlib.Path, labelled: pathlib.Path) -> None:
-    task, model = _task(made / 'params.yaml')
+    task, model = tiny_teacher.build(f'{made}/params.yaml')
     reader = tf.train.Checkpoint(**model.checkpoint_items)
     reader.read(f'{made}/ckpt-30').expect_partial()
     for record in list(shards.read(str(labelled)))[:3]:
@@ -187,7 +156,7 @@ def test_saved_model_gives_the_same_labels(
     made: pathlib.Path, labelled: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """A SavedModel with Model Garden's signature: it resizes, and gives boxes of its resized image."""
-    task, model = _task(made / 'params.yaml')
+    task, model = tiny_teacher.build(f'{made}/params.yaml')
     tf.train.Checkpoint(**model.checkpoint_items).read(f'{made}/ckpt-30').expect_partial()
 
     class Served(tf.Module):
@@ -281,7 +250,7 @@ def test_training_refuses_what_the_manifest_forbids(
     pseudo = f'{{input_path: {labelled}/pseudo*, global_batch_size: 4, score_threshold: 0.1}}'
     (tmp_path / 'student.yaml').write_text(f'task: {{pseudo_data: {pseudo}}}')
     arguments = [
-        f'--experiment=self_training_{EXPERIMENT}',
+        f'--experiment=self_training_{tiny_teacher.EXPERIMENT}',
         f'--config_file={made}/params.yaml',
         f'--config_file={tmp_path}/student.yaml',
         f'--params_override=task.validation_data.input_path={made}/data/unlabelled*',

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from official_rethink.common import entry_point, errors, files, progress
+from official_rethink.common import entry_point, files, progress
+from tools import output_folder
 
 # The teacher has to find something, or the study rightly stops.
 SHORT = (
@@ -89,10 +90,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--kills', type=int, default=10, help='rounds')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     flags = parser.parse_args(argv)
-    out = os.path.abspath(flags.output_dir)
-    if os.path.isdir(out) and os.listdir(out):
-        raise errors.bad_value('--output_dir', flags.output_dir, 'a new or empty folder', 'the command line')
-    os.makedirs(out, exist_ok=True)
+    out = output_folder.make(flags.output_dir)
     start = time.monotonic()
     whole = os.path.join(out, 'undisturbed')
     if make_study(whole, whole + '.log').wait():

@@ -20,7 +20,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from official_rethink.common import entry_point, errors, progress
+from official_rethink.common import entry_point, progress
+from tools import output_folder
 
 STEPS, WINDOW, INTERVAL = 60, 5, 20
 # A start that takes longer than this hangs.
@@ -253,10 +254,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--kills_a_run', type=int, default=5, help='after which a run is let to its end (default: 5)')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     flags = parser.parse_args(argv)
-    out = os.path.abspath(flags.output_dir)
-    if os.path.isdir(out) and os.listdir(out):
-        raise errors.bad_value('--output_dir', flags.output_dir, 'a new or empty folder', 'the command line')
-    os.makedirs(out, exist_ok=True)
+    out = output_folder.make(flags.output_dir)
     from official_rethink import registry_imports  # noqa: F401, PLC0415  what all forks share
     from official_rethink.tasks import runner  # noqa: F401, PLC0415
 

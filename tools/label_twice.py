@@ -15,60 +15,30 @@ import sys
 import time
 from collections.abc import Sequence
 
-from official_rethink.common import entry_point, errors, files
-from tools import broken_images, compare_stores
+from official_rethink.common import entry_point, errors
+from tools import broken_images, compare_stores, output_folder, tiny_teacher
 
-EXPERIMENT = 'retinanet_efficientnet_coco'
 PLAIN, PIPELINE = 'official_rethink.pseudo_label', 'export.label_at_scale'
-_CONFIG = """
-runtime: {{mixed_precision_dtype: float32}}
-task:
-  model:
-    num_classes: 3
-    input_size: [64, 64, 3]
-    min_level: 3
-    max_level: 4
-    anchor: {{num_scales: 1, aspect_ratios: [1.0], anchor_size: 3.0}}
-    backbone: {{type: resnet, resnet: {{model_id: 10, depth_multiplier: 0.5}}}}
-    decoder: {{type: fpn, fpn: {{num_filters: 8}}}}
-    head: {{num_convs: 1, num_filters: 8}}
-    norm_activation: {{activation: relu, use_sync_bn: false}}
-    detection_generator: {{nms_version: batched, pre_nms_score_threshold: 0.05, max_num_detections: 10}}
-  train_data: {{input_path: '{0}/train*', global_batch_size: 4}}
-  validation_data: {{input_path: '{0}/val*', global_batch_size: 4}}
-"""
 _POLL = 0.05
 _UNEVEN = 7  # shards of the input, none of which begins where one of the output does
 
 
 def make_teacher(folder: str) -> None:
     """Writes params.yaml, ckpt-30 and the scenes that name the classes into a folder."""
-    import tensorflow as tf  # noqa: PLC0415
-
-    from official_rethink import registry_imports  # noqa: F401, PLC0415
-    from official_rethink.configs import parse  # noqa: PLC0415
-    from official_rethink.data import scenes  # noqa: PLC0415
-    from official_rethink.tasks import detection  # noqa: PLC0415
+    from official_rethink.data import scenes  # noqa: PLC0415  brings TensorFlow, which is quietened first
 
     settings = scenes.Settings(kind='detection', height=64, width=80, difficulty=0.3, num_classes=2)
     for seed, split in enumerate(('train', 'val')):
         scenes.write_scenes(os.path.join(folder, 'data'), split, settings, seed, 4)
     config = os.path.join(folder, 'params.yaml')
-    files.write_text(config, _CONFIG.format(os.path.join(folder, 'data')))
-    tf.keras.utils.set_random_seed(0)
-    task = detection.DetectionTask(parse.load_experiment(EXPERIMENT, [config]).task)
-    model = task.build_model()
-    for variable in model.trainable_variables:
-        if 'scores' in variable.name and 'bias' in variable.name:
-            variable.assign(tf.fill(variable.shape, -1.5))  # sure enough of itself to draw boxes
-    checkpoint = tf.train.Checkpoint(**model.checkpoint_items, global_step=tf.Variable(30, dtype=tf.int64))
-    checkpoint.write(os.path.join(folder, 'ckpt-30'))
+    tiny_teacher.write_config(config, os.path.join(folder, 'data'))
+    tiny_teacher.write_checkpoints(config, {os.path.join(folder, 'ckpt-30'): tiny_teacher.SURE})
 
 
 def arguments(folder: str, pattern: str, out: str, shard_size: int) -> list[str]:
     """The flags of both commands."""
     return [
-        f'--experiment={EXPERIMENT}',
+        f'--experiment={tiny_teacher.EXPERIMENT}',
         f'--config_file={folder}/params.yaml',
         f'--checkpoint={folder}/ckpt-30',
         f'--input={pattern}',
@@ -114,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs all three and compares; returns 1 if a store differs."""
     cut = list(argv).index('--') if '--' in argv else len(argv)
     parser = entry_point.Parser(prog='python -m tools.label_twice', description=__doc__)
-    parser.add_argument('--output_dir', required=True, help='a folder that is not there')
+    parser.add_argument('--output_dir', required=True, help='new or empty folder')
     parser.add_argument('--images', type=int, default=2000, help='(default: 2000)')
     parser.add_argument('--broken', type=int, default=20, help='of them (default: 20)')
     parser.add_argument('--shard_size', type=int, default=100, help='(default: 100)')
@@ -126,9 +96,7 @@ def main(argv: Sequence[str]) -> int:
     kills = [int(one) for one in args.kill_at.split(',') if one.isdigit()]
     if ','.join(map(str, kills)) != args.kill_at or not all(0 < one < last for one in kills):
         raise errors.bad_value('--kill_at', args.kill_at, f'numbers from 1 to {last - 1}, with commas between')
-    if os.path.exists(args.output_dir):
-        raise errors.UserError(f"--output_dir '{args.output_dir}' is there already; choose another.")
-    folder = os.path.abspath(args.output_dir)
+    folder = output_folder.make(args.output_dir)
     sizes = [args.images // _UNEVEN] * (_UNEVEN - 1) + [args.images - args.images // _UNEVEN * (_UNEVEN - 1)]
     pattern = broken_images.write(os.path.join(folder, 'images'), sizes, args.broken)
     make_teacher(folder)

@@ -19,26 +19,9 @@ from official_rethink.pseudo_labels import teacher
 from official_rethink.serving import module
 from official_rethink.tasks import detection as detection_task
 from tests.pseudo_labels import making
+from tools import tiny_teacher
 
-EXPERIMENT = 'retinanet_efficientnet_coco'
 DOCUMENT = pathlib.Path(__file__).parents[2] / 'docs' / 'serving.md'
-CONFIG = """
-runtime: {{mixed_precision_dtype: float32}}
-task:
-  model:
-    num_classes: 4
-    input_size: [32, 32, 3]
-    min_level: 3
-    max_level: 4
-    anchor: {{num_scales: 1, aspect_ratios: [1.0], anchor_size: 3.0}}
-    backbone: {{type: resnet, resnet: {{model_id: 10, depth_multiplier: 0.25}}}}
-    decoder: {{type: fpn, fpn: {{num_filters: 8}}}}
-    head: {{num_convs: 1, num_filters: 8}}
-    norm_activation: {{activation: relu, use_sync_bn: false}}
-    detection_generator: {{nms_version: batched, pre_nms_score_threshold: 0.05, max_num_detections: 10}}
-  train_data: {{input_path: '{0}/train*', global_batch_size: 4}}
-  validation_data: {{input_path: '{0}/val*', global_batch_size: 4}}
-"""
 
 
 @pytest.fixture(scope='module')
@@ -46,23 +29,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Images of many sizes, a config, an untrained checkpoint that draws boxes, and one that draws none."""
     folder = tmp_path_factory.mktemp('export')
     making.write(folder / 'data', 'val', 7, labelled=True)
-    (folder / 'params.yaml').write_text(CONFIG.format(folder / 'data'))
-    tf.keras.utils.set_random_seed(0)
-    model = detection_task.DetectionTask(
-        parse.load_experiment(EXPERIMENT, [str(folder / 'params.yaml')]).task
-    ).build_model()
-    checkpoint = tf.train.Checkpoint(**model.checkpoint_items, global_step=tf.Variable(30, dtype=tf.int64))
-    for name, bias in (('sure', -1.5), ('blind', -20.0)):
-        for variable in model.trainable_variables:
-            if 'scores' in variable.name and 'bias' in variable.name:
-                variable.assign(tf.fill(variable.shape, bias))
-        checkpoint.write(str(folder / name / 'ckpt-30'))
+    config = str(folder / 'params.yaml')
+    tiny_teacher.write_config(config, str(folder / 'data'), num_classes=4, side=32, width=0.25)
+    biases = {str(folder / 'sure' / 'ckpt-30'): tiny_teacher.SURE, str(folder / 'blind' / 'ckpt-30'): -20.0}
+    tiny_teacher.write_checkpoints(config, biases)
     return folder
 
 
 def _arguments(made: pathlib.Path, out: pathlib.Path, *more: str) -> list[str]:
     return [
-        f'--experiment={EXPERIMENT}',
+        f'--experiment={tiny_teacher.EXPERIMENT}',
         f'--config_file={made}/params.yaml',
         f'--checkpoint={made}/sure/ckpt-30',
         f'--export_dir={out}',
@@ -92,9 +68,9 @@ def test_what_is_left(made: pathlib.Path, exported: pathlib.Path) -> None:
     assert about['input_size'] == [32, 32, 3] and about['batch_size'] is None
     assert about['checkpoint']['name'] == 'ckpt-30' and about['checkpoint']['step'] == 30
     assert about['checkpoint']['digest'] == teacher.find(f'{made}/sure/ckpt-30').digest
-    params = parse.load_experiment(EXPERIMENT, [f'{made}/params.yaml'])
+    params = parse.load_experiment(tiny_teacher.EXPERIMENT, [f'{made}/params.yaml'])
     assert about['config_hash'] == files.hash_of(params.as_dict())
-    assert parse.load_experiment(EXPERIMENT, [f'{exported}/params.yaml']).as_dict() == params.as_dict()
+    assert parse.load_experiment(tiny_teacher.EXPERIMENT, [f'{exported}/params.yaml']).as_dict() == params.as_dict()
     assert set(about['signatures']) == {*module.INPUT_TYPES, 'serving_default', 'metadata'}
     # ImageNet's, in 0 to 255.
     np.testing.assert_allclose(about['preprocessing']['mean'], [123.675, 116.28, 103.53])
@@ -137,7 +113,7 @@ def test_is_a_teacher(made: pathlib.Path, exported: pathlib.Path) -> None:
     assert found.is_saved_model and found.path == str(exported / 'saved_model')
     assert teacher.gives_shares(found.path) is False
     loaded = teacher.SavedModel(found.path, (32, 32), False, tf.distribute.get_strategy())
-    task = detection_task.DetectionTask(parse.load_experiment(EXPERIMENT, [f'{made}/params.yaml']).task)
+    task = detection_task.DetectionTask(parse.load_experiment(tiny_teacher.EXPERIMENT, [f'{made}/params.yaml']).task)
     model = task.build_model()
     tf.train.Checkpoint(**model.checkpoint_items).read(f'{made}/sure/ckpt-30').expect_partial()
     for images, labels in task.build_inputs(task.task_config.validation_data).take(1):

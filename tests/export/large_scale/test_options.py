@@ -8,8 +8,8 @@ import pytest
 from export import label_at_scale
 from export.large_scale import beam, options
 from official_rethink.common import errors
+from tests.export.large_scale.marks import needs_beam
 
-needs_beam = pytest.mark.skipif(not beam.AVAILABLE, reason=f'Apache Beam is not installed ({beam.INSTALL})')
 DATAFLOW = (
     '--runner=DataflowRunner',
     '--project=my-project',

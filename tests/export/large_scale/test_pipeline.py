@@ -6,14 +6,12 @@ import pathlib
 import pytest
 
 from export import label_at_scale
-from export.large_scale import beam, work
+from export.large_scale import work
 from official_rethink import pseudo_label
+from tests.export.large_scale.marks import needs_beam
 from tools import broken_images, compare_stores, label_twice
 
-pytestmark = [
-    pytest.mark.skipif(not beam.AVAILABLE, reason=f'Apache Beam is not installed ({beam.INSTALL})'),
-    pytest.mark.slow,
-]
+pytestmark = [needs_beam, pytest.mark.slow]
 NUM_IMAGES, NUM_BROKEN, SHARD_SIZE = 40, 6, 4
 
 

@@ -16,9 +16,8 @@ from official_rethink import prepare
 from official_rethink.common import errors, stopping
 from official_rethink.data import image_folder, problems, shards
 from tests.data import making, test_open_images
+from tests.export.large_scale.marks import needs_beam
 from tools import compare_stores
-
-needs_beam = pytest.mark.skipif(not beam.AVAILABLE, reason=f'Apache Beam is not installed ({beam.INSTALL})')
 
 
 @pytest.fixture(autouse=True)
