@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     'import_checkpoint': ('official_rethink.import_checkpoint', 'published weights become a checkpoint to start from'),
     'linear_evaluation': ('official_rethink.linear_evaluation', 'what a pre-trained network knows: linear classifiers'),
     'export': ('export.export_saved_model', 'a checkpoint becomes a SavedModel, compared with it'),
+    'export_tflite': ('export.export_tflite', "a RetinaNet's checkpoint becomes a TensorFlow Lite file, for phones"),
+    'compare_exports': ('export.compare_exports', 'AP, size and time of exports beside their checkpoint'),
     'serve': ('export.serving.server', 'the prediction server of an export'),
     'serve_client': ('export.serving.client', 'asks a prediction server about images'),
     'serve_load': ('export.serving.load', 'loads a prediction server and measures its answers'),

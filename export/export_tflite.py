@@ -77,9 +77,10 @@ def main(argv: Sequence[str]) -> int:
     sets = {'test': data.test_data, 'validation': data.validation_data}
     path = variants.first_there(args.verify_input, sets, 'verify_input', 'compare on')
     images = answers.read(path, args.verify_images)
+    examples = _examples(args, params)
     try:
         with staging.staged(args.export_dir) as folder:
-            report = _write(args, params, checkpoint, named, images, _examples(args, params), folder)
+            report = _write(args, params, checkpoint, named, images, examples, folder)
             if not report['passed']:
                 raise _DiffersError  # out of the block, so that the folder does not get its name
     except _DiffersError:
@@ -101,8 +102,9 @@ def _examples(args: argparse.Namespace, params: Any) -> list[Any]:
     from official_rethink.serving import answers  # noqa: PLC0415
 
     sets = {'train': params.task.train_data, 'validation': params.task.validation_data}
-    path = variants.first_there(args.representative_input, sets, 'representative_input', "measure int8's ranges on")
-    found = answers.read(path, args.representative_images)
+    what = "measure int8's ranges on"
+    path = variants.first_there(args.representative_input, sets, 'representative_input', what)
+    found = answers.read(path, args.representative_images, what)
     wanted = views.plain(params.task)
     return [pipeline.fit(tf.constant(answers.pixels(record)), wanted)[0].numpy() for record in found]
 

@@ -16,8 +16,13 @@ BATCH = 8
 IMAGE_MASKS = 'detection_image_masks'
 
 
-def read(path: str, count: int) -> list[records.Record]:
+def read(path: str, count: int, what: str = 'verify the export on') -> list[records.Record]:
     """Reads the first images of prepared shards, of other shards, or of a folder of image files.
+
+    Args:
+        path: of them.
+        count: how many at most.
+        what: what they are for, in an error.
 
     Raises:
         UserError: there are none, or one cannot be read.
@@ -32,7 +37,7 @@ def read(path: str, count: int) -> list[records.Record]:
             break
     problem_list.check()
     if not found:
-        raise errors.UserError(f"no image at '{path}' to verify the export on.")
+        raise errors.UserError(f"no image at '{path}' to {what}.")
     return found
 
 

@@ -206,4 +206,29 @@ EXPORTS = (
         (*commands.EXPORT, '--checkpoint=other_network', '--verify_input=nowhere*'),
         ("'nowhere*'",),
     ),
+    Case(
+        'precision that is none',
+        (*commands.EXPORT, '--checkpoint=other_network', '--precision=float61'),
+        ('--precision', "'float61'", 'bfloat16'),
+    ),
+    Case(
+        'no images for the ranges of int8',
+        (*commands.TFLITE, '--checkpoint=other_network', '--quantization=int8', '--representative_input=nowhere*'),
+        ("'nowhere*'",),
+    ),
+    Case(
+        'images for the ranges of no int8',
+        (*commands.TFLITE, '--checkpoint=other_network', '--representative_input=shards/train*'),
+        ('--representative_input', '--quantization=int8', 'none'),
+    ),
+    Case(
+        'quantization that is none',
+        (*commands.TFLITE, '--checkpoint=other_network', '--quantization=uint4'),
+        ('--quantization', "'uint4'", 'int8'),
+    ),
+    Case(
+        'comparison of what is no export',
+        (*commands.COMPARE, '--checkpoint=other_network', '--export=occupied'),
+        ("'occupied'", '--export', 'export.export_tflite'),
+    ),
 )

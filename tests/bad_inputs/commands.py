@@ -30,6 +30,8 @@ FIND = (*LABEL, '--input=shards/unlabelled*')
 STUDY = ('study', '--config_file=study.yaml', '--output_dir=out')
 SPLIT = ('prepare', 'split', '--input=shards/train.json', '--output_dir=out')
 EXPORT = ('export', EXPERIMENT, '--config_file=model.yaml', '--export_dir=out')
+TFLITE = ('export_tflite', *EXPORT[1:])
+COMPARE = ('compare_exports', *EXPORT[1:3])
 JSON = 'photos/instances.json'
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from absl import flags
 
-from export import export_saved_model
+from export import compare_exports, export_saved_model, export_tflite
 from official_rethink import describe, prepare, pseudo_label, train
 from official_rethink.common import entry_point
 from official_rethink.study import __main__ as study
@@ -17,8 +17,10 @@ from official_rethink.study import page
 from tests.bad_inputs import bad_files, cases, commands, world
 
 _MAINS: dict[str, Callable[[Sequence[str]], int | None]] = {
+    'compare_exports': compare_exports.main,
     'describe': describe.main,
     'export': export_saved_model.main,
+    'export_tflite': export_tflite.main,
     'page': page.main,
     'prepare': prepare.main,
     'pseudo_label': pseudo_label.main,

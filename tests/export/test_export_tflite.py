@@ -1,5 +1,6 @@
 """The commands that make TensorFlow Lite files and 16-bit networks, and the one that lays exports side by side."""
 
+import argparse
 import json
 import pathlib
 from typing import Any
@@ -12,7 +13,7 @@ from export import compare_exports, export_saved_model, export_tflite
 from export.serving import model
 from official_rethink.common import errors
 from official_rethink.configs import parse
-from official_rethink.serving import answers, lite
+from official_rethink.serving import answers, likeness, lite, verification
 from official_rethink.tasks import detection
 from tests.export.test_export_saved_model import CONFIG, EXPERIMENT
 from tests.pseudo_labels import making
@@ -187,7 +188,20 @@ def test_mistakes_are_named(
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_suppression_that_is_replaced_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    alike = likeness.compare(*[[verification.Found(np.array([[0.0, 0, 9, 9]]), np.array([0.9]), np.array([1]))]] * 2)
+    report = {'checkpoint': 'ckpt-3', 'step': 3, 'bytes': 2_340_000, 'operations': {}, 'likeness': alike}
+    for soft in (True, False):
+        args = argparse.Namespace(export_dir='out', quantization='none')
+        export_tflite._print(args, {**report, 'soft_nms_replaced': soft}, {1: 'red'})
+        told = capsys.readouterr().out
+        assert 'ckpt-3 (step 3), 1 classes, in out/model.tflite, 2.34 MB' in told
+        assert ('in place of Soft-NMS, which TensorFlow Lite has not' in told) == soft
+
+
 def test_compare_mistakes(made: pathlib.Path) -> None:
+    with pytest.raises(errors.UserError, match='two stages, so there is nothing to compare'):
+        compare_exports.main(['--experiment=maskrcnn_resnetfpn_gn_coco', f'--checkpoint={made}/one'])
     with pytest.raises(errors.UserError, match='threads is 0'):
         compare_exports.main(_arguments(made, '--threads=0'))
     with pytest.raises(errors.UserError, match=r'export is .*data.* \(set in --export\); allowed: a folder that'):
