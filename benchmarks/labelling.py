@@ -15,7 +15,7 @@ from official_rethink.pseudo_labels import box_labels, labelling, source, store
 from official_rethink.tasks import detection
 
 SIZE, BATCH, IMAGES, TARGET = 512, 4, 32, 0.95
-FLOOR = 0.0  # random weights find little: everything is stored, which costs the most
+FLOOR = 0.05
 
 
 def labeller(
@@ -63,6 +63,7 @@ def run(images: int = IMAGES, rounds: int = 5) -> list[dict[str, Any]]:
     tf.keras.utils.set_random_seed(0)
     task = detection.DetectionTask(scenery.our_task(SIZE, scenery.RESNET50, BATCH))
     model = task.build_model()
+    scenery.find_something(task, model, SIZE)
     how, categories = labeller(task, model)
     with tempfile.TemporaryDirectory() as folder:
         images_dir = os.path.join(folder, 'images')

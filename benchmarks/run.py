@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks import pages
 from official_rethink.common import entry_point, errors, files
 
 BENCHMARKS = (
@@ -35,8 +36,7 @@ COLUMNS = ('name', 'measures', 'headline', 'unit', 'target', 'reached', 'note')
 KEPT_RUNS = 2
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 RESULTS = os.path.join(_FOLDER, 'results.json')
-PAGE = os.path.join(os.path.dirname(_FOLDER), 'docs', 'speed.md')
-BEGIN, END = '<!-- table: written by make bench -->', '<!-- end of table -->'
+MARK = 'table, written by make bench ARGS=--write'
 
 
 def checked(row: Mapping[str, Any], benchmark: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def page_table(runs: Sequence[Mapping[str, Any]]) -> str:
         lines.append('|' + '---|' * len(HEADINGS))
         lines += [f'| {" | ".join(cells(row))} |' for row in run['rows']]
         lines.append('')
-    return '\n'.join(lines)
+    return '\n'.join(lines).strip()
 
 
 def machine() -> dict[str, Any]:
@@ -116,12 +116,7 @@ def write(rows: Sequence[Mapping[str, Any]], results: str, page: str) -> None:
     date = datetime.date.today().isoformat()
     runs = [*kept, {'date': date, 'machine': machine(), 'rows': list(rows)}][-KEPT_RUNS:]
     files.write_json(results, {'runs': runs})
-    with open(page, encoding='utf-8') as handle:
-        before, marked, rest = handle.read().partition(BEGIN)
-    after = rest.partition(END)[2]
-    if not marked:
-        raise errors.UserError(f"'{page}' has no line '{BEGIN}' to put the table under.")
-    files.write_text(page, f'{before}{BEGIN}\n\n{page_table(runs)}\n{END}{after}')
+    pages.put(page, MARK, page_table(runs))
 
 
 def measured(name: str) -> list[dict[str, Any]]:
@@ -158,7 +153,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.rows_file:
         files.write_json(arguments.rows_file, rows)
     if arguments.write:
-        write(rows, RESULTS, PAGE)
+        write(rows, RESULTS, pages.SPEED)
     return 0
 
 

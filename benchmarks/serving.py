@@ -73,6 +73,7 @@ def run(rounds: int = 7) -> list[dict[str, Any]]:
     config = scenery.our_task(SIZE, scenery.EFFICIENTNET_B0, 8)
     task = detection.DetectionTask(config)
     model = task.build_model()
+    scenery.find_something(task, model, SIZE)
     families.need_detector(config, 'benchmark', 'it is not served')
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from official_rethink.common import errors, stopping
+from official_rethink.common import errors, lazy_imports, stopping
 
 EXIT_USER_ERROR = 2
 _MODULE = re.compile(r'^(python -m )?[\w.]+')
@@ -77,6 +77,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     Exit codes: 2 a user's mistake, 130 after SIGINT, 143 after SIGTERM, 138 if another machine of the job is gone.
     """
     quieten()
+    lazy_imports.install()
     try:
         with stopping.installed():
             code = main(sys.argv[1:]) or 0

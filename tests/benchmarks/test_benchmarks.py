@@ -7,7 +7,18 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from benchmarks import coco_evaluation, growth, input_pipeline, prepare, run, scenery, study_share, train_step, transfer
+from benchmarks import (
+    coco_evaluation,
+    growth,
+    input_pipeline,
+    parts,
+    prepare,
+    run,
+    scenery,
+    study_share,
+    train_step,
+    transfer,
+)
 from official_rethink.dataloaders import decoder
 from official_rethink.study import __main__ as study
 
@@ -90,6 +101,25 @@ def test_the_shortened_study_is_a_valid_one(tmp_path):
     path = tmp_path / 'short.yaml'
     path.write_text(yaml.safe_dump(short))
     assert study.main([f'--config_file={path}', f'--output_dir={tmp_path / "out"}', '--dry_run']) == 0
+
+
+def test_parts_are_what_each_piece_takes_over_the_one_before():
+    found = parts.differences({'decode': 2.0, 'resize': 5.0, 'colour': 5.5})
+    assert found == {'decode': 2.0, 'resize': 3.0, 'colour': 0.5}
+    rows = [(name, value, 2 * value) for name, value in found.items()] + [('all', 5.5, 11.0)]
+    assert parts.table('S4', rows).splitlines()[3] == '| resize | 3.0 | 55% | 6.0 | 55% |'
+
+
+def test_parts_of_the_pipeline_add_up():
+    rows = parts.augment_s4(rounds=1, images=1)
+    assert [name for name, _, _ in rows] == [
+        'record and JPEG',
+        'flip, resize, crop, labels (S1)',
+        'RandAugment (S4)',
+        'all',
+    ]
+    for side in (1, 2):
+        assert sum(row[side] for row in rows[:-1]) == pytest.approx(rows[-1][side])
 
 
 def test_growth_is_told_and_drawn(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, run
+from benchmarks import measure, pages, run
 from official_rethink.common import errors
 
 COSTS = measure.Comparison(
@@ -30,8 +30,8 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(run.importlib, 'import_module', modules.__getitem__)
     monkeypatch.setattr(run, 'measured', rows.__getitem__)
     monkeypatch.setattr(run, 'RESULTS', str(tmp_path / 'results.json'))
-    monkeypatch.setattr(run, 'PAGE', str(tmp_path / 'speed.md'))
-    (tmp_path / 'speed.md').write_text(f'before\n{run.BEGIN}\nold\n{run.END}\nafter\n')
+    monkeypatch.setattr(pages, 'SPEED', str(tmp_path / 'speed.md'))
+    (tmp_path / 'speed.md').write_text(f'before\n<!-- {run.MARK} -->\nold\n<!-- end of it -->\nafter\n')
     return tmp_path
 
 
@@ -71,8 +71,9 @@ def test_write_keeps_the_last_two_runs_and_their_tables(kept: Path) -> None:
     assert page.count('| decode | 1 | 2 s an image | 2 (1 to 3) | 2 (1 to 4) | 1.5 | reached |') == 2
 
 
-def test_a_page_without_the_mark_is_named(kept: Path) -> None:
-    (kept / 'speed.md').write_text('nothing\n')
+@pytest.mark.parametrize('content', ['nothing\n', f'<!-- {run.MARK} -->\nold\n', '<!-- end of it -->\n'])
+def test_a_page_without_the_marks_is_named_and_left(kept: Path, content: str) -> None:
+    (kept / 'speed.md').write_text(content)
     with pytest.raises(errors.UserError, match='has no line'):
         run.main(['--write'])
 
