@@ -15,8 +15,8 @@ from official_rethink.common import errors
 from official_rethink.configs import parse
 from official_rethink.serving import answers, likeness, lite, verification
 from official_rethink.tasks import detection
-from tests.export.test_export_saved_model import CONFIG, EXPERIMENT
 from tests.pseudo_labels import making
+from tools import tiny_teacher
 
 
 @pytest.fixture(scope='module')
@@ -24,18 +24,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Labelled pictures, a config, and two checkpoints of untrained networks."""
     folder = tmp_path_factory.mktemp('tflite')
     making.write(folder / 'data', 'val', 7, labelled=True)
-    # Anchors that lie side by side within the image, for what crosses its edge is clipped before suppression or after.
-    config = CONFIG.format(folder / 'data').replace('anchor_size: 3.0', 'anchor_size: 1.0')
-    # All that there is, for of equal scores one side may leave out others than the other.
-    config = config.replace('max_num_detections: 10', 'max_num_detections: 60')
-    (folder / 'params.yaml').write_text(config)
-    params = parse.load_experiment(EXPERIMENT, [str(folder / 'params.yaml')])
+    config = folder / 'params.yaml'
+    tiny_teacher.write_config(str(config), str(folder / 'data'), num_classes=4, side=32, width=0.25)
+    # Anchors that lie side by side within the image, for what crosses its edge is clipped before suppression or after;
+    # and all that there is, for of equal scores one side may leave out others than the other.
+    text = config.read_text().replace('anchor_size: 3.0', 'anchor_size: 1.0')
+    config.write_text(text.replace('max_num_detections: 10', 'max_num_detections: 60'))
+    params = parse.load_experiment(tiny_teacher.EXPERIMENT, [str(config)])
     for seed, name in enumerate(('one', 'other')):
         tf.keras.utils.set_random_seed(seed)
         network = detection.DetectionTask(params.task).build_model()
         for variable in network.trainable_variables:
             if 'scores' in variable.name and 'bias' in variable.name:
-                variable.assign(tf.fill(variable.shape, -1.5))
+                variable.assign(tf.fill(variable.shape, tiny_teacher.SURE))
             elif 'scores' in variable.name:
                 variable.assign(tf.random.stateless_normal(variable.shape, [1, seed], stddev=0.5))
         checkpoint = tf.train.Checkpoint(**network.checkpoint_items, global_step=tf.Variable(30, dtype=tf.int64))
@@ -44,8 +45,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def _arguments(made: pathlib.Path, *more: str) -> list[str]:
-    named = [f'--experiment={EXPERIMENT}', f'--config_file={made}/params.yaml', f'--checkpoint={made}/one/ckpt-30']
-    return [*named, *more]
+    return [*_network(made), f'--checkpoint={made}/one/ckpt-30', *more]
+
+
+def _network(made: pathlib.Path) -> list[str]:
+    return [f'--experiment={tiny_teacher.EXPERIMENT}', f'--config_file={made}/params.yaml']
 
 
 @pytest.fixture(scope='module')
@@ -121,8 +125,7 @@ def test_what_differs_is_refused(
     content = (exports['lite'] / 'model.tflite').read_bytes()
     monkeypatch.setattr(lite, 'convert', lambda *_: content)
     out = made / 'refused'
-    named = [f'--experiment={EXPERIMENT}', f'--config_file={made}/params.yaml', f'--checkpoint={made}/other']
-    assert export_tflite.main([*named, f'--export_dir={out}']) == 1
+    assert export_tflite.main([*_network(made), f'--checkpoint={made}/other', f'--export_dir={out}']) == 1
     told = capsys.readouterr().err
     assert '(quantization none) finds something else than the checkpoint' in told
     assert 'needed: 90% (--min_agreement)' in told
@@ -150,9 +153,8 @@ def test_side_by_side(
 
 
 def test_exports_of_another_checkpoint(made: pathlib.Path, exports: dict[str, pathlib.Path]) -> None:
-    arguments = [f'--experiment={EXPERIMENT}', f'--config_file={made}/params.yaml', f'--checkpoint={made}/other']
     with pytest.raises(errors.UserError, match=r'was made from another checkpoint \(ckpt-30\) than --checkpoint'):
-        compare_exports.main([*arguments, f'--export={exports["lite"]}'])
+        compare_exports.main([*_network(made), f'--checkpoint={made}/other', f'--export={exports["lite"]}'])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_mistakes_are_named(
     given = [f'--checkpoint={made}/one/ckpt-30', f'--export_dir={tmp_path}/out', f'--labels={made}/data/val.json']
     given += [f'--verify_input={made}/data/val*'] * bool(flags)
     if not any(flag.startswith('--experiment') for flag in flags):
-        given += [f'--experiment={EXPERIMENT}', f'--config_file={made}/params.yaml', f'--params_override={lacking}']
+        given += [*_network(made), f'--params_override={lacking}']
     with pytest.raises(errors.UserError, match=told):
         command.main([*given, *flags])
     assert not (tmp_path / 'out').exists()

@@ -15,23 +15,24 @@ from official_rethink.data import records
 from official_rethink.modeling import anchor_targets, views
 from official_rethink.serving import answers, lite, lite_detector, precision, verification
 from official_rethink.tasks import detection
-from tests.export.test_export_saved_model import CONFIG, EXPERIMENT
 from tests.pseudo_labels import making
+from tools import tiny_teacher
 
 
 class Made:
     """An untrained network whose scores differ from place to place, its config, and pictures."""
 
     def __init__(self, folder: pathlib.Path):
-        (folder / 'params.yaml').write_text(CONFIG.format(folder))
+        config = str(folder / 'params.yaml')
+        tiny_teacher.write_config(config, str(folder), num_classes=4, side=32, width=0.25)
         override = 'task.model.detection_generator.box_coder_weights=[10.0,10.0,5.0,5.0]'
-        self.params = parse.load_experiment(EXPERIMENT, [str(folder / 'params.yaml')], override)
+        self.params = parse.load_experiment(tiny_teacher.EXPERIMENT, [config], override)
         tf.keras.utils.set_random_seed(0)
         self.task = detection.DetectionTask(self.params.task)
         self.model = self.task.build_model()
         for variable in self.model.trainable_variables:
             if 'scores' in variable.name and 'bias' in variable.name:
-                variable.assign(tf.fill(variable.shape, -1.5))  # else nothing is over the threshold
+                variable.assign(tf.fill(variable.shape, tiny_teacher.SURE))  # else nothing is over the threshold
             elif 'scores' in variable.name or 'boxes' in variable.name:
                 variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.5))
         self.images = [making.record(number) for number in range(7)]
@@ -224,6 +225,43 @@ def test_reasons_of_the_converter() -> None:
     assert lite.reason(RuntimeError('Quantization not yet supported for op: CUSTOM')) == 'operations CUSTOM'
     assert lite.reason(ValueError('\n  it is broken.\nmore')) == 'it is broken'
     assert lite.reason(ValueError()) == 'ValueError'
+
+
+class Small:
+    """A network of one convolution of 12,288 weights; the converter leaves those of under 1,024 in float32."""
+
+    def __init__(self) -> None:
+        self.variables = (tf.Variable(tf.random.stateless_normal([8, 8, 3, 64], [1, 2], stddev=0.1)),)
+
+    def __call__(self, images: tf.Tensor, **_: Any) -> dict[str, dict[str, tf.Tensor]]:
+        first = tf.nn.conv2d(images, self.variables[0], 8, 'VALID')
+        levels = {'3': first, '4': tf.nn.avg_pool2d(first, 2, 2, 'VALID')}
+        return {
+            'box_outputs': {level: value[..., :4] for level, value in levels.items()},
+            'cls_outputs': {level: value[..., 4:8] for level, value in levels.items()},
+        }
+
+
+@pytest.mark.parametrize(
+    ('quantization', 'weights', 'arithmetic'),
+    [
+        ('none', {'float32'}, 'float32'),
+        ('float16', {'float16', 'float32'}, 'float32'),  # made float32 as they are needed
+        ('dynamic', {'int8'}, 'float32'),
+        ('int8', {'int8'}, 'int8'),
+    ],
+)
+def test_each_quantization_s_weights_and_arithmetic(
+    made: Made, quantization: str, weights: set[str], arithmetic: str
+) -> None:
+    content = lite.convert(made.params, made.task, Small(), quantization, made.fitted)
+    found, interpreter = operations(content)
+    kernels = [one for one in interpreter.get_tensor_details() if np.prod(one['shape']) == 8 * 8 * 3 * 64]
+    assert {np.dtype(one['dtype']).name for one in kernels} == weights
+    ((_, _, (given,)),) = [one for one in found if one[0] == 'CONV_2D']
+    assert np.dtype(given['dtype']).name == arithmetic
+    width = {'float32': 4, 'float16': 2, 'int8': 1}[min(weights)]
+    assert width * 12_288 < len(content) < width * 12_288 + 12_288
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
