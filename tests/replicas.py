@@ -1,278 +1,238 @@
 """The same training on one device, on two of one process, and on two processes; what differs, as a table.
 
-    python -m tests.replicas --steps=10
+    python -m tests.replicas --kinds=supervised,self_training --steps=10 --more=5
 
-trains every kind of task on real shards, read, augmented and evaluated by the tasks themselves, and prints by how much
-losses, weights, statistics and metrics differ. The two processes speak over loopback. Tests use its parts.
+runs `official_rethink.train` on small networks and real shards, and prints by how much losses, weights, the optimizer's
+slots, statistics of batch norm, the balance of losses and metrics differ from one device's, after the steps and, with
+--more, after as many more, to which some go on from the checkpoint of another number of processes. The two processes
+speak over loopback. For scale, one device runs again from weights that were changed by a millionth. Exit code 0 if no
+difference is larger than rounding explains.
 """
 
-import io
+import itertools
 import json
 import os
-import pathlib
-import socket
-import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
-
-# TensorFlow reads the cluster when a strategy is made, and its devices cannot change after the first operation.
 import tensorflow as tf
 
-from official_rethink.common import entry_point
+from official_rethink.common import entry_point, errors
+from tests.tasks import replica_runs, small_shards
 
-SUPERVISED, SELF_TRAINING, SIMCLR, JOINT, SEGMENTATION = KINDS = (
-    *('supervised', 'self_training', 'simclr', 'joint', 'segmentation'),
-)
-IMAGES, HELD_OUT, BATCH = 26, 11, 4
-# At 0.02 the contrastive loss of so few pairs rises from step to step, and with it the difference of the last bits.
-RATES = {SIMCLR: 0.001}
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def write_data(folder):
-    """Images of noise with up to three boxes, a label map and a class each: sets 'train', 'pseudo' and 'val'."""
-    from PIL import Image
-
-    from official_rethink.data import label_maps, records, shards
-
-    def record(number, pseudo):
-        generator = np.random.default_rng(number)
-        height, width = 30 + number % 7, 40 - number % 5
-        stream, classes = io.BytesIO(), np.zeros([height, width], np.uint8)
-        Image.fromarray(generator.integers(0, 256, [height, width, 3], np.uint8)).save(stream, 'PNG')
-        found = []
-        for label in range(1, 1 + number % 4):
-            top, left = generator.integers(0, 15, 2)
-            box = (float(top), float(left), float(top + 12), float(left + 10 + label))
-            found.append(records.Annotation(box, label, score=0.4 + 0.2 * label if pseudo else None))
-            classes[top : top + 12, left : left + 10] = label
-        classes[:, :2] = 255
-        maps = {'label_map_png': label_maps.encode(classes)}
-        if pseudo:
-            maps['score_map_png'] = label_maps.encode(generator.integers(0, 256, classes.shape, np.uint8))
-        rest = {'annotations': found, 'class_label': 1 + number % 3, 'pseudo': pseudo, **maps}
-        return records.Record(str(number), stream.getvalue(), 'png', height, width, **rest)
-
-    categories = [{'id': label, 'name': f'c{label}', 'source_id': label} for label in (1, 2, 3)]
-    for split, first, count in (('train', 0, IMAGES), ('pseudo', 100, IMAGES), ('val', 200, HELD_OUT)):
-        made = [record(first + number, split == 'pseudo') for number in range(count)]
-        shards.write(made, str(folder), split, categories, num_shards=2)
+LOSS, WEIGHT, SLOT, STATISTIC, BALANCE, METRIC = PARTS = ('loss', 'weight', 'slot', 'statistic', 'balance', 'metric')
+# By part the largest difference that is allowed, as a share of the value; why stands in docs/many_devices.md.
+TOLERANCES = {LOSS: 1e-4, WEIGHT: 2e-4, SLOT: 5e-4, STATISTIC: 5e-5, BALANCE: 5e-6, METRIC: 1e-3}
+# Values, and largest values of variables, below this count as this: the difference of two zeros has no share.
+SMALLEST = 1e-2
+ONE, TWO_DEVICES, TWO_PROCESSES, CHANGED = 'one device', 'two devices', 'two processes', 'one device, changed'
+TWO_THEN_ONE, ONE_THEN_TWO = 'two processes, then one', 'one, then two processes'
+# Devices of a process, processes, the change of the weights, whose checkpoint is gone on from.
+ARRANGEMENTS = {
+    ONE: (1, 1, 0.0, None),
+    CHANGED: (1, 1, replica_runs.CHANGE, None),
+    TWO_DEVICES: (2, 1, 0.0, None),
+    TWO_PROCESSES: (1, 2, 0.0, None),
+    TWO_THEN_ONE: (1, 1, 0.0, TWO_PROCESSES),
+    ONE_THEN_TWO: (1, 2, 0.0, ONE),
+}
 
 
-def task_of(kind, folder):
-    """The small task of a kind that reads the sets in a folder; batch statistics are over all replicas."""
-    from tests.tasks import small, small_joint, small_segmentation, small_simclr
-
-    task = {
-        SUPERVISED: small.small_task,
-        SELF_TRAINING: lambda: small.small_task(small.SELF_TRAINING),
-        SIMCLR: small_simclr.task,
-        JOINT: lambda: small_joint.task(small_joint.SELF_TRAINING_JOINT),
-        SEGMENTATION: lambda: small_segmentation.task(small.SELF_TRAINING),
-    }[kind]()
-    config = task.task_config
-    parts = {'train_data': 'train', 'pseudo_data': 'pseudo', 'classification_data': 'train', 'validation_data': 'val'}
-    for part, split in parts.items():
-        if hasattr(config, part):
-            values = {'input_path': f'{folder}/{split}-*', 'global_batch_size': BATCH}
-            training = {'is_training': True, 'sharding': False, 'shuffle_buffer_size': 40}
-            rest = training if split != 'val' else {'drop_remainder': False}
-            getattr(config, part).override({**values, **rest})
-    return task
+def _part(key):
+    """The part that a checkpoint's key belongs to, None if it is not compared."""
+    if key.startswith(('save_counter', 'window/', '_')):
+        return None
+    for part, sign in ((SLOT, '.OPTIMIZER_SLOT'), (STATISTIC, '/moving_'), (BALANCE, 'loss_balance/')):
+        if sign in key:
+            return part
+    return SLOT if key.startswith(('optimizer/', 'global_step')) else WEIGHT
 
 
-class Training:
-    """A task, its model, optimizer and metrics under a strategy, and how far it is."""
-
-    def __init__(self, strategy, kind, folder, first_step=0):
-        """Args: the strategy; one of KINDS; where the data is; steps it has behind it, whose state `load` gets."""
-        import orbit
-
-        self.strategy, self.kind = strategy, kind
-        tf.keras.utils.set_random_seed(3)
-        with strategy.scope():
-            self.task = task_of(kind, folder)
-            self.task.resume_step = first_step
-            self.model = self.task.build_model()
-            self.optimizer = tf.keras.optimizers.legacy.SGD(RATES.get(kind, 0.02), momentum=0.9)
-            self.metrics = self.task.build_metrics(training=True)
-            self.checkpoint = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer)
-        data = self.task.task_config.train_data
-        self._batches = iter(orbit.utils.make_distributed_dataset(strategy, self.task.build_inputs, data))
-        self._step = tf.function(self._global_step)
-
-    def _global_step(self, inputs):
-        def step(batch):
-            logs = self.task.train_step(batch, self.model, self.optimizer, self.metrics)
-            return {name: tf.cast(value, tf.float32) for name, value in logs.items()}
-
-        logs = self.strategy.run(step, args=(inputs,))
-        return {name: self.strategy.reduce('MEAN', value, axis=None) for name, value in logs.items()}
-
-    def run(self, steps):
-        """Trains; returns the losses of each step, by name."""
-        logs = [self._step(next(self._batches)) for _ in range(steps)]
-        # A count is of a replica's examples; the metric of its name adds them up.
-        return {name: np.array([float(log[name]) for log in logs]) for name in logs[0] if name != 'instances'}
-
-    def state(self):
-        """What a checkpoint holds, by its keys: weights, statistics, momenta, the balance of losses."""
-        with tempfile.TemporaryDirectory() as folder:
-            # The order of variables is not the same under every strategy; where they stand in the checkpoint is.
-            saved = tf.train.load_checkpoint(self.checkpoint.write(f'{folder}/state'))
-            names = sorted(saved.get_variable_to_shape_map())
-            return {name: saved.get_tensor(name) for name in names if name.endswith('VARIABLE_VALUE')}
-
-    def copies(self):
-        """What each replica of this process holds of every variable, by place: [local replicas, ...]."""
-        return {
-            str(place): np.stack([copy.numpy() for copy in self.strategy.experimental_local_results(variable)])
-            for place, variable in enumerate(self.model.variables)
-        }
-
-    def measured(self):
-        """The training metrics since the start, and the evaluation's numbers."""
-        from official_rethink.tasks import evaluate
-
-        found = {f'train/{metric.name}': float(metric.result()) for metric in self.metrics}
-        data = self.task.task_config.validation_data
-        numbers = evaluate.evaluate(self.strategy, self.task, self.model, data)
-        return {**found, **{f'val/{name}': float(value) for name, value in numbers.items()}}
-
-
-def result(training, steps):
-    """Everything about a training of some more steps, as a flat dictionary of arrays."""
-    losses = training.run(steps)
-    parts = {'loss': losses, 'state': training.state(), 'copy': training.copies(), 'metric': training.measured()}
-    return {f'{part}|{name}': np.asarray(value) for part, found in parts.items() for name, value in found.items()}
-
-
-def part(found, name):
-    """The arrays of one part of a result."""
-    return {key.split('|', 1)[1]: value for key, value in found.items() if key.startswith(f'{name}|')}
-
-
-def free_ports(count):
-    """Ports of loopback that nobody listens at."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(('localhost', 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def two_processes(folder, output, kinds, steps, restored='', timeout=900):
-    """Trains every kind in two processes; returns what each worker found, by kind.
-
-    Args:
-        folder: the data.
-        output: a folder for what they write: <kind>-<worker>.npz, and the checkpoints <kind>-<worker>.
-        kinds: of task.
-        steps: of each.
-        restored: a checkpoint to start from, and how many steps are behind it: '<path>@<step>'.
-        timeout: in seconds.
-    """
-    cluster = {'worker': [f'localhost:{port}' for port in free_ports(2)]}
-    started = []
-    for worker in range(2):
-        config = json.dumps({'cluster': cluster, 'task': {'type': 'worker', 'index': worker}})
-        environment = {**os.environ, 'TF_CONFIG': config, 'PYTHONPATH': str(ROOT)}
-        command = [sys.executable, '-m', 'tests.replicas', f'--worker={worker}', f'--folder={folder}']
-        command += [f'--output={output}', f'--kinds={",".join(kinds)}', f'--steps={steps}', f'--restored={restored}']
-        with open(f'{output}/worker-{worker}.log', 'w', encoding='utf-8') as log:
-            started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
-    try:
-        codes = [process.wait(timeout) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    if any(codes):
-        logs = [pathlib.Path(f'{output}/worker-{worker}.log').read_text(encoding='utf-8') for worker in range(2)]
-        raise RuntimeError('\n'.join(log[-3000:] for log in logs))
-    return {kind: [dict(np.load(f'{output}/{kind}-{worker}.npz')) for worker in range(2)] for kind in kinds}
-
-
-def _work(args):
-    """One of two processes."""
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    for kind in args.kinds.split(','):
-        path, _, step = args.restored.partition('@')
-        training = Training(strategy, kind, args.folder, int(step or 0))
-        if path:
-            training.checkpoint.read(path).expect_partial()
-        found = result(training, args.steps)
-        # All workers read the variables that a checkpoint holds; each writes into a place of its own.
-        training.checkpoint.write(f'{args.output}/{kind}-{args.worker}')
-        np.savez(f'{args.output}/{kind}-{args.worker}.npz', **found)
-
-
-def _sorted(variables):
-    """Variables by shape and size: their order in a model is not the same each time one is built.
-
-    A wrong pair would be a difference too many, never one too few.
-    """
-    ordered = sorted(variables, key=lambda value: (value.shape, float(np.abs(value).sum())))
-    return {f'{place} {value.shape}': value for place, value in enumerate(ordered)}
-
-
-def differences(ours, theirs):
-    """How far two results are apart, by part.
-
-    Returns:
-        Of losses and metrics the largest share of the value; of the state the largest share of a variable's largest
-        value, over all variables.
-    """
-    found = {}
-    for name in ('loss', 'metric', 'state'):
-        left, right = part(ours, name), part(theirs, name)
-        if name == 'state':
-            left, right = _sorted(left.values()), _sorted(right.values())
-        assert left.keys() == right.keys(), left.keys() ^ right.keys()
-        shares = [
-            np.max(np.abs(left[key] - right[key]), initial=0.0) / max(np.max(np.abs(right[key]), initial=0.0), 1e-2)
-            for key in left
-        ]
-        found[name] = float(max(shares))
+def state(model_dir, step):
+    """Every value of a run's checkpoint, by part and key."""
+    reader = tf.train.load_checkpoint(f'{model_dir}/ckpt-{step}')
+    found = {part: {} for part in PARTS}
+    for key in reader.get_variable_to_shape_map():
+        part = _part(key)
+        if part:
+            found[part][key] = np.asarray(reader.get_tensor(key))
     return found
 
 
-def _show(args):
-    from tests import devices
+def measured(model_dir, first, last):
+    """Losses and metrics of training and evaluation, by part and name, over the steps of a run after `first`."""
+    found = {LOSS: {}, METRIC: {}}
+    with open(f'{model_dir}/metrics.jsonl', encoding='utf-8') as handle:
+        entries = [json.loads(line) for line in handle]
+    for entry in entries:
+        if first < entry['step'] <= last:
+            for name, value in replica_runs.numbers(entry).items():
+                part = LOSS if entry['kind'] == 'train' and name.endswith('loss') else METRIC
+                found[part].setdefault(f'{entry["kind"]} {name}', []).append(value)
+    return {part: {name: np.array(values) for name, values in both.items()} for part, both in found.items()}
 
-    cpu = tf.config.list_physical_devices('CPU')[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    kinds = args.kinds.split(',')
-    with tempfile.TemporaryDirectory() as folder:
-        write_data(folder)
-        both = two_processes(folder, folder, kinds, args.steps)
-        print(f'{args.steps} steps of {BATCH} examples a kind of label; differences from one device, as shares')
-        print(f'{"":<14} {"":<14} {"losses":>9} {"weights":>9} {"metrics":>9}')
-        for kind in kinds:
-            one = result(Training(tf.distribute.OneDeviceStrategy('/cpu:0'), kind, folder), args.steps)
-            two = result(Training(devices.two_devices(), kind, folder), args.steps)
-            for name, found in (('two devices', two), ('two processes', both[kind][0])):
-                away = differences(found, one)
-                columns = ' '.join(f'{away[about]:9.1e}' for about in ('loss', 'state', 'metric'))
-                print(f'{kind:<14} {name:<14} {columns}', flush=True)
-            between = max(
-                float(np.max(np.abs(value - both[kind][1][key]), initial=0.0)) for key, value in both[kind][0].items()
-            )
-            print(f'{kind:<14} between the two processes, at most {between:.1e}')
+
+def result(model_dir, first, last):
+    """What a run has measured after the step `first` up to `last`, and its checkpoint there, by part and name."""
+    return {**state(model_dir, last), **measured(model_dir, first, last)}
+
+
+def differences(ours, theirs):
+    """How far two results are apart, by part: the share, and what of.
+
+    Returns:
+        The largest difference as a share of the largest value that a variable, or a metric over all steps, has; parts
+        that neither has are left out.
+
+    Raises:
+        ValueError: they do not hold the same.
+    """
+    found = {}
+    for part in PARTS:
+        left, right = ours[part], theirs[part]
+        if left.keys() != right.keys():
+            raise ValueError(f'only one of both has {sorted(left.keys() ^ right.keys())[:4]}')
+        shares = [(_share(left[key], right[key]), key) for key in left if left[key].dtype.kind in 'fiu']
+        if shares:
+            found[part] = max(shares)
+    return found
+
+
+def _share(ours, theirs):
+    if ours.shape != theirs.shape:
+        return np.inf
+    away, size = (float(np.max(np.abs(value), initial=0.0)) for value in (ours - theirs, theirs))
+    return away / max(size, SMALLEST) if np.isfinite(away) else np.inf
+
+
+def between_replicas(model_dir, workers, first=0):
+    """The largest difference between any two replicas of a run, and the number of variables it is of.
+
+    Args:
+        model_dir: of the run.
+        workers: its processes.
+        first: the step it was gone on from, after which all of them keep a log.
+    """
+    copies, logs = replica_runs.ends(model_dir, workers)
+    spread = max(float(np.max(value.max(axis=0) - value.min(axis=0), initial=0.0)) for value in copies.values())
+    numbers = [_flat(json.loads(log), first) for log in logs]
+    for one, other in itertools.combinations(numbers, 2):
+        if one.keys() != other.keys():
+            raise ValueError(f'only one process has logged {sorted(one.keys() ^ other.keys())[:4]}')
+        spread = max([spread, *(abs(one[name] - other[name]) for name in one)])
+    return spread, len(copies)
+
+
+def _flat(entries, first):
+    return {
+        (kind, step, name): value
+        for kind, step, metrics in entries
+        for name, value in metrics.items()
+        if step > first
+    }
+
+
+class Comparison:
+    """The runs of one kind, in a folder, and whether they are equal."""
+
+    def __init__(self, folder, kind, args):
+        """Args: with the data in 'data'; one of the kinds; flags of the command."""
+        self._folder, self._kind, self._args = folder, kind, args
+        self.good = True
+
+    def _model_dir(self, name):
+        return os.path.join(self._folder, self._kind, name.replace(', ', '_').replace(' ', '_'))
+
+    def _run(self, name):
+        devices, workers, change, start = ARRANGEMENTS[name]
+        model_dir = self._model_dir(name)
+        os.makedirs(os.path.dirname(model_dir), exist_ok=True)
+        if start:
+            replica_runs.cut(self._model_dir(start), self._args.steps[-1], model_dir)
+        data, args = os.path.join(self._folder, 'data'), self._args
+        argv = replica_runs.arguments(self._kind, data, model_dir, args.steps[-1] + args.more, args.params_override)
+        replica_runs.run(argv, model_dir, devices, workers, change)
+
+    def _row(self, name, first, last):
+        ours, theirs = (result(self._model_dir(one), first, last) for one in (name, ONE))
+        away = differences(ours, theirs)
+        columns = ' '.join(f'{away[part][0]:9.1e}' if part in away else f'{"":>9}' for part in PARTS)
+        print(f'{self._kind:<14} {name:<24} {first + 1:>3} to {last:<3} {columns}', flush=True)
+        for part, (share, key) in away.items():
+            if share > TOLERANCES[part] and name != CHANGED:
+                self.good = False
+                print(f'  over {TOLERANCES[part]:g}: {part} {share:.1e} of {key}', flush=True)
+
+    def run(self, names):
+        """Runs the arrangements that are named and prints a row of each; one device comes first."""
+        steps, total = self._args.steps[-1], self._args.steps[-1] + self._args.more
+        stretches = [(0, step) for step in self._args.steps] + [(steps, total)]
+        for name in names:
+            begun = time.monotonic()
+            self._run(name)
+            resumed = ARRANGEMENTS[name][3]
+            if name != ONE:
+                for first, last in stretches:
+                    if last > first and not (resumed and first < steps):
+                        self._row(name, first, last)
+            devices, workers, *_ = ARRANGEMENTS[name]
+            if devices * workers > 1:
+                spread, count = between_replicas(self._model_dir(name), workers, steps if resumed else 0)
+                print(f'{"":<14} {"":<24} between replicas {spread:g}, of {count} variables, slots and the log')
+                self.good &= spread == 0.0
+            sys.stderr.write(f'{self._kind}, {name}: {time.monotonic() - begun:.0f} s\n')
+
+
+def _steps(text):
+    return [int(part) for part in text.split(',')]
+
+
+def _check(args):
+    for given, allowed, flag in (
+        (args.kinds, replica_runs.KINDS, '--kinds'),
+        (args.arrangements, ARRANGEMENTS, '--arrangements'),
+    ):
+        for name in given:
+            if name not in allowed:
+                raise errors.unknown_name(flag, name, allowed, where='the command line')
+    if min(args.steps) < 1 or args.steps != sorted(args.steps) or args.more < 0:
+        raise errors.UserError(f'--steps is {args.steps} and --more {args.more}; they rise from 1 and are from 0 on.')
 
 
 def main(argv):
-    """The whole comparison, or one worker's part of it."""
-    parser = entry_point.Parser(description=__doc__)
-    parser.add_argument('--steps', type=int, default=10)
-    parser.add_argument('--kinds', default=','.join(KINDS))
-    for name in ('worker', 'folder', 'output', 'restored'):
-        parser.add_argument(f'--{name}', default='', help='set by the comparison itself')
+    """The whole comparison."""
+    parser = entry_point.Parser(prog='python -m tests.replicas', description=__doc__)
+    parser.add_argument(
+        '--steps', type=_steps, default=[10], help='after which to compare; the last are before the checkpoint (10)'
+    )
+    parser.add_argument('--more', type=int, default=0, help='steps to go on with from a checkpoint (default: 0)')
+    parser.add_argument('--kinds', type=lambda text: text.split(','), default=list(replica_runs.KINDS))
+    parser.add_argument('--arrangements', type=lambda text: text.split(';'), default=list(ARRANGEMENTS), help="by ';'")
+    parser.add_argument('--output_dir', default='', help='new folder for the runs (default: one that goes)')
+    parser.add_argument('--params_override', default='', help='further settings, of what the runs leave as it is')
     args = parser.parse_args(argv)
-    (_work if args.worker else _show)(args)
+    _check(args)
+    wanted = [name for name in args.arrangements if args.more or not ARRANGEMENTS[name][3]]
+    wanted += [ONE, *(ARRANGEMENTS[name][3] for name in wanted)]
+    names = [name for name in ARRANGEMENTS if name in wanted]
+    from official_rethink import registry_imports  # noqa: F401  what all forks share
+    from official_rethink.tasks import runner  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = os.path.abspath(args.output_dir or temporary)
+        if os.fork() == 0:  # writing may start TensorFlow, which no fork survives
+            small_shards.write_data(f'{folder}/data')
+            small_shards.write_stores(f'{folder}/data')
+            os._exit(0)
+        os.wait()
+        print(f'{"differences from one device, as shares":<39} {"steps":>9} ' + ' '.join(f'{p:>9}' for p in PARTS))
+        kinds = [Comparison(folder, kind, args) for kind in args.kinds]
+        for kind in kinds:
+            kind.run(names)
+    print('equal' if all(kind.good for kind in kinds) else 'DIFFERENT')
+    return 0 if all(kind.good for kind in kinds) else 1
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from official_rethink.common import entry_point, progress
@@ -90,8 +90,20 @@ def arguments(data: str, model_dir: str) -> list[str]:
     ]
 
 
-def start(argv: list[str], workers: int, log: str) -> list[int]:
-    """Forks the workers of a job; returns their process ids."""
+def start(
+    argv: list[str], workers: int, log: str, before: Callable[[int], None] = lambda index: None
+) -> list[int]:
+    """Forks the workers of a job.
+
+    Args:
+        argv: of the train command, its name first.
+        workers: how many.
+        log: path of what they print, to which '.<number>' is added.
+        before: is called with its number in each of them, before anything of TensorFlow is.
+
+    Returns:
+        Their process ids.
+    """
     sockets = [socket.socket() for _ in range(workers)]
     for one in sockets:
         one.bind(('127.0.0.1', 0))
@@ -102,12 +114,12 @@ def start(argv: list[str], workers: int, log: str) -> list[int]:
     for index in range(workers):
         pid = os.fork()
         if not pid:
-            _become(argv, addresses, index, f'{log}.{index}')
+            _become(argv, addresses, index, f'{log}.{index}', before)
         found.append(pid)
     return found
 
 
-def _become(argv: list[str], addresses: list[str], index: int, log: str) -> None:
+def _become(argv: list[str], addresses: list[str], index: int, log: str, before: Callable[[int], None]) -> None:
     """Runs the command in a forked process, and ends it."""
     from official_rethink import train  # noqa: PLC0415
 
@@ -120,6 +132,7 @@ def _become(argv: list[str], addresses: list[str], index: int, log: str) -> None
     sys.argv = argv
     code = 1
     try:
+        before(index)
         entry_point.run(train.main)
     except SystemExit as end:
         code = int(end.code or 0)
