@@ -21,18 +21,27 @@ def _build(**kwargs):
 
 
 def _step(inputs, **kwargs):
-    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient."""
+    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient.
+
+    Step by step: tracing takes many times as long, and `test_two_devices_equal_one` traces the same step.
+    """
     task, model = _build(**kwargs)
     optimizer = tf.keras.optimizers.legacy.SGD(1.0)
     before = [variable.numpy() for variable in model.trainable_variables]
-    logs = tf.function(lambda: task.train_step(inputs, model, optimizer))()
+    logs = task.train_step(inputs, model, optimizer)
     change = [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
     return {name: value.numpy() for name, value in logs.items()}, change, model
 
 
-def test_two_devices_equal_one():
+@pytest.fixture(scope='module')
+def alone():
+    """A step on one device."""
+    return _step(tiny.batch())
+
+
+def test_two_devices_equal_one(alone):
     inputs = tiny.batch()
-    one_logs, one_change, _ = _step(inputs)
+    one_logs, one_change, _ = alone
     strategy = devices.two_devices()
     with strategy.scope():
         task, model = _build()
@@ -61,13 +70,9 @@ def test_every_weight_learns_and_only_kernels_decay(model):
     task, built = _build(model=model)
     images, labels = tiny.batch(boxes_per_image=(3, 2))
 
-    @tf.function
-    def gradients():
-        with tf.GradientTape() as tape:
-            named = task.named_losses(images, labels, built)
-        return named, tape.gradient(named['model_loss'], built.trainable_variables)
-
-    named, found = gradients()
+    with tf.GradientTape() as tape:
+        named = task.named_losses(images, labels, built)
+    found = tape.gradient(named['model_loss'], built.trainable_variables)
     assert all(np.isfinite(value) for value in named.values())
     for variable, gradient in zip(built.trainable_variables, found, strict=True):
         # Some are small: the region proposal network starts from weights of 1e-5.
@@ -79,10 +84,9 @@ def test_every_weight_learns_and_only_kernels_decay(model):
     assert sum(name.startswith('detection_head') for name in built.checkpoint_items) == stages
 
 
-def test_the_step_is_the_same_again():
-    inputs = tiny.batch()
-    first, change, _ = _step(inputs)
-    second, again, _ = _step(inputs)
+def test_the_step_is_the_same_again(alone):
+    first, change, _ = alone
+    second, again, _ = _step(tiny.batch())
     assert first == second
     for ours, theirs in zip(change, again, strict=True):
         np.testing.assert_array_equal(ours, theirs)
