@@ -56,14 +56,8 @@ def _gradients(task, model, inputs):
     return named, tape.gradient(named['model_loss'], model.trainable_variables)
 
 
-@pytest.fixture(scope='module')
-def compiled(built):
-    """Losses and gradients of a batch of four images with up to three objects."""
-    return tf.function(lambda images, labels: _gradients(*built, (images, labels)), reduce_retracing=True)
-
-
-def test_every_weight_learns(built, compiled):
-    named, gradients = compiled(*_batch())
+def test_every_weight_learns(built):
+    named, gradients = _gradients(*built, _batch())
     for variable, gradient in zip(built[1].trainable_variables, gradients, strict=True):
         assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.name
     # Before it has learnt anything a map is nearly even over its 16 x 16 cells.
@@ -77,13 +71,13 @@ def test_every_weight_learns(built, compiled):
     assert len(built[1].losses) == kernels and 'keypoint_head' in built[1].checkpoint_items
 
 
-def test_nothing_labelled(compiled):
+def test_nothing_labelled(built):
     """No object; and objects whose points are not labelled: boxes learn, points do not, nothing is NaN."""
     images, labels = _batch()
     points = tf.zeros_like(labels['keypoints'])
     nobody = {'boxes': -tf.ones_like(labels['boxes']), 'classes': -tf.ones_like(labels['classes'])}
     for changed in ({'keypoints': points}, {'keypoints': points, **nobody}):
-        named, gradients = compiled(images, {**labels, **changed})
+        named, gradients = _gradients(*built, (images, {**labels, **changed}))
         assert named['keypoint_loss'] == 0.0 and named['rpn_score_loss'] > 0
         assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients)
 
@@ -93,7 +87,7 @@ def test_places_in_the_original_image(built):
     task, model = built
     images, labels = _batch()
     info = tf.tile(tf.constant([[[16.0, 8.0], [32.0, 32.0], [2.0, 4.0], [0.0, 0.0]]]), [4, 1, 1])
-    found = tf.function(lambda: task.predict(images, info, model))()
+    found = task.predict(images, info, model)
     assert found['keypoints'].shape == [4, 10, POINTS, 3]
     low, high = found['boxes'][..., None, :2].numpy(), found['boxes'][..., None, 2:].numpy()
     places = found['keypoints'][..., :2].numpy()
@@ -112,17 +106,17 @@ def test_beside_masks_on_a_cascade():
     task = _task(include_mask=True, detection_head={'class_agnostic_bbox_pred': True}, **cascade)
     model = task.build_model()
     inputs = _batch()
-    named, gradients = tf.function(lambda: _gradients(task, model, inputs))()
+    named, gradients = _gradients(task, model, inputs)
     assert named['mask_loss'] > 0 and named['keypoint_loss'] > 0
     assert all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in gradients)
     images, labels = inputs
-    found = tf.function(lambda: task.predict(images, labels['image_info'], model))()
+    found = task.predict(images, labels['image_info'], model)
     assert found['masks'].shape[:2] == found['keypoints'].shape[:2] == [4, 10]
 
 
 @pytest.mark.slow
-def test_two_devices_equal_one(built, compiled):
-    named, _ = compiled(*_batch())
+def test_two_devices_equal_one(built):
+    named = built[0].named_losses(*_batch(), built[1])
     strategy = devices.two_devices()
     with strategy.scope():
         task = _task()
