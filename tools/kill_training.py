@@ -26,9 +26,9 @@ from tools import output_folder
 STEPS, WINDOW, INTERVAL = 60, 5, 20
 # A start that takes longer than this hangs.
 PATIENCE = 900.0
-# Rounding, enlarged by the steps that follow: one process sums in another order than two, and two have been seen to
-# round otherwise after a start, too. Ten steps at the schedule's end, where they are smallest, change a value by 0.8.
-TOLERANCE = 1e-4
+# Two workers add the same two parts in the same order. One process sums in another order, and steps enlarge what that
+# rounds; ten steps at the schedule's end, where they are smallest, change a value by 0.8.
+TOLERANCE, TOLERANCE_ALONE = 0.0, 1e-4
 # A value is compared with the largest of its tensor, and with this at least: the gradient of a bias before batch norm
 # is rounding and nothing else, so such biases are some 1e-9 and have no digits in common.
 FLOOR = 1e-3
@@ -251,11 +251,11 @@ def one_run(out: str, number: int, kills: list[Kill], alone: bool, draw: random.
         print(f'  run {number} did not end: exit codes {codes}; see {model_dir}.log.*')
         return False
     found = difference(os.path.join(out, 'whole'), model_dir)
-    equal = found <= TOLERANCE
+    limit = TOLERANCE_ALONE if alone else TOLERANCE
+    equal = found <= limit
     who = 'one process' if alone else 'two workers'
-    words = 'DIFFERS' if not equal else 'equal' if found else 'equal to the bit'
-    print(f'run {number} ended with {who}: largest relative difference {found:.3g}, allowed {TOLERANCE:g}: {words}',
-          flush=True)
+    print(f'run {number} ended with {who}: largest relative difference {found:.3g}, allowed {limit:g}: '
+          f'{"equal" if equal else "DIFFERS"}', flush=True)
     return good and equal
 
 
@@ -268,6 +268,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     flags = parser.parse_args(argv)
     out = output_folder.make(flags.output_dir)
+    # With oneDNN about one start in ten rounds otherwise, disturbed or not, and whether a resumed run is the same run
+    # could then not be told from that.
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
     from official_rethink import registry_imports  # noqa: F401, PLC0415  what all forks share
     from official_rethink.tasks import runner  # noqa: F401, PLC0415
 
