@@ -102,7 +102,7 @@ def _model_values(size: int, backbone: dict[str, Any]) -> dict[str, Any]:
         'backbone': backbone,
         'decoder': {'type': 'fpn', 'fpn': {'num_filters': 256}},
         'norm_activation': {'use_sync_bn': False},
-        'detection_generator': {'nms_version': 'v2', 'pre_nms_score_threshold': 0.05},
+        'detection_generator': {'nms_version': 'batched', 'pre_nms_score_threshold': 0.05},
     }
 
 
