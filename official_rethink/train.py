@@ -119,7 +119,7 @@ def _evaluate(flags: Any, params: Any, categories: dict[int, str] | None, source
     together = crew.Crew(strategy)
     with together.watched():
         measured = evaluate.evaluate_checkpoint(strategy, task, model, checkpoint, data, output)
-        together.sums(0.0)
+        together.leave()
     if together.is_chief:
         sys.stdout.write(f'{_measured_words(measured)}; {output}:\n')
         _print_metrics(measured['metrics'])

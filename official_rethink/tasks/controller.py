@@ -131,6 +131,7 @@ class Controller(orbit.Controller):
 
     def _end(self) -> None:
         step = int(self.global_step.numpy())
+        self.trainer.crew.leave()
         raise stopping.Stopped(
             stopping.requested(),
             f' after step {step} of {self.last_step}, which is saved; start the same command again to go on.',

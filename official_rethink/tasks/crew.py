@@ -69,6 +69,23 @@ class Crew:
         """Returns the chief's value to all."""
         return self.sums(value if self.is_chief else 0.0)[0]
 
+    def leave(self) -> None:
+        """Returns when all processes are here, so that none goes while another still needs it.
+
+        The chief comes here when all is written, so that whoever is gone by then is not missed.
+
+        Raises:
+            PeerLost: within `watched`; one is gone that has not come here, and this is not the chief.
+        """
+        if self.size == 1:
+            return
+        with contextlib.suppress(*(_LOST if self.is_chief else ())):
+            self.sums(0.0)
+        # Who has its sum and goes may break off another's, which is still on its way. A second sum is begun by those
+        # alone who have the first: if one of them breaks off, all have been here.
+        with contextlib.suppress(*_LOST):
+            self.sums(0.0)
+
     def newest_checkpoint(self, folder: str, mend: bool = False) -> str | None:
         """Returns the newest whole checkpoint in a folder that all share, as the chief finds it.
 

@@ -217,7 +217,7 @@ def run(
             model = _run_until(until, task, params, crew, mode, model_dir, start)
             start = crew.newest_checkpoint(model_dir) if until < ends[-1] else None
         if mode != 'train_and_eval' or not params.trainer.best_checkpoint_export_subdir:
-            crew.sums(0.0)  # none leaves while another still needs it
+            crew.leave()
             return None
         data = params.task
         best = os.path.join(model_dir, params.trainer.best_checkpoint_export_subdir)
@@ -225,7 +225,7 @@ def run(
         test = data.test_data if data.test_data.input_path else data.validation_data
         output = os.path.join(model_dir, run_folder.TEST)
         result = evaluate.evaluate_checkpoint(strategy, task, model, best, test, output)
-        crew.sums(0.0)
+        crew.leave()
         return result
 
 

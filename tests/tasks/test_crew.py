@@ -84,6 +84,33 @@ def test_alone_nothing_is_taken_for_it(alone, ends):
     assert ends == []
 
 
+def test_one_that_leaves_first_breaks_nothing_off(second, monkeypatch):
+    """The other has its second sum and is gone before this one has its own."""
+    gone = tf.errors.UnavailableError(None, None, 'Collective ops is aborted by: Socket closed')
+    answers = iter([[0.0], gone])
+
+    def sums(*values):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(second, 'sums', sums)
+    second.leave()
+    assert not list(answers)
+
+
+def test_one_that_never_came_to_leave_is_missed(second, monkeypatch, ends):
+    def sums(*values):
+        raise tf.errors.UnavailableError(None, None, 'Collective ops is aborted by: Task 0 heartbeat timeout.')
+
+    monkeypatch.setattr(second, 'sums', sums)
+    with pytest.raises(stopping.PeerLost), second.watched():
+        second.leave()
+    second.is_chief = True  # it has written all there is
+    second.leave()
+
+
 def test_the_chief_s_checkpoint_is_taken_by_all(second, monkeypatch, tmp_path):
     """The chief names ckpt-20, which this machine sees, though it would have found ckpt-30 itself."""
     for step in (20, 30):
