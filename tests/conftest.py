@@ -3,6 +3,7 @@
 import collections
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -15,6 +16,10 @@ from tests import next_set
 entry_point.quieten()
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
+
+# A shell starts what it puts into the background with SIGINT ignored, and commands leave what is ignored alone.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VIRTUAL_DEVICES = 2
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from official.core import config_definitions as cfg
 
 from official_rethink.common import cluster, errors
+from tests import ports
 
 CHIEF = ['cmle-training-workerpool0-1-0:2222']
 WORKERS = ['cmle-training-workerpool1-1-0:2222', 'cmle-training-workerpool1-1-1:2222']
@@ -166,20 +166,10 @@ print(words.split(':')[0], type(strategy).__name__, strategy.num_replicas_in_syn
 """
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(('127.0.0.1', 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.mark.slow
 def test_two_processes_are_one_strategy() -> None:
     """Given Vertex AI's variable and nothing else, two machines add up what each of them has."""
-    pools = {f'workerpool{pool}': [f'127.0.0.1:{port}'] for pool, port in enumerate(free_ports(2))}
+    pools = {f'workerpool{pool}': [f'127.0.0.1:{port}'] for pool, port in enumerate(ports.free_ports(2))}
     workers = []
     for pool in pools:
         environment = {**os.environ, **cluster_spec(pools, pool), 'CUDA_VISIBLE_DEVICES': ''}

@@ -10,7 +10,7 @@ from official_rethink.common import errors
 from official_rethink.configs import checks, types, validation_service
 from official_rethink.configs import detection as configs
 from official_rethink.dataloaders import reader
-from tests import replicas
+from tests import ports
 from tests.dataloaders import test_sharing as sharing
 
 pattern = sharing.pattern
@@ -113,7 +113,7 @@ def test_an_address_where_nobody_answers_is_named(address):
     rules, part = _rules(enable_tf_data_service=True, tf_data_service_address=address)
     validation_service.check(rules, part, True)
     validation_service.check_answers(rules, part)
-    silent = f'grpc://localhost:{replicas.free_ports(1)[0]}'
+    silent = f'grpc://localhost:{ports.free_ports(1)[0]}'
     rules, part = _rules(enable_tf_data_service=True, tf_data_service_address=silent)
     with pytest.raises(errors.UserError, match=rf"answers at '{silent}', which is task.*set in run.yaml.*to false"):
         validation_service.check_answers(rules, part)

@@ -44,6 +44,8 @@ def calls(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     monkeypatch.setattr(set_up, 'create', create)
     monkeypatch.setattr(set_up, 'install', install)
+    for kind in ('run', 'dev'):  # these tests run on the next set's Python too
+        monkeypatch.setitem(set_up.PYTHONS, kind, sys.version_info[:2])
     return made
 
 
