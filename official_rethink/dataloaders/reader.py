@@ -128,7 +128,7 @@ def _train_dataset(
     salt, served = seed * 1_000_003 + share.stream, share.by == sharing.SERVICE
 
     def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
-        index = service.place(index, record) if served else index
+        index = service.place() if served else index
         return parser.train(decode(record), tf.stack([tf.constant(salt, tf.int64), index]))
 
     dataset = dataset.enumerate()

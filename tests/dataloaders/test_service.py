@@ -53,6 +53,19 @@ def test_all_examples_come_about_equally_often_and_each_is_augmented_anew(patter
     assert len(set(seeds)) == len(seeds)
 
 
+def test_machines_augment_one_image_at_one_place_differently(pattern):
+    """Two services of one machine each read the same images in the same order."""
+    service, seen = tf.data.experimental.service, []
+    tf.random.set_seed(3)
+    for _ in range(2):
+        dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
+        machine = service.WorkerServer(service.WorkerConfig(dispatcher_address=dispatcher.target.split('://')[1]))
+        dataset = reader.read(_params(pattern, dispatcher.target), sharing.SIZE, 3, parser=sharing._Plain())
+        seen.append(_numbers(dataset, 8))
+        del machine
+    assert seen[0][0] == seen[1][0] and not set(seen[0][1]) & set(seen[1][1])
+
+
 def test_workers_share_the_batches_of_a_job(pattern, address):
     """Of two workers neither gets a batch, which its seeds name, that the other has."""
     params = _params(pattern, address, tf_data_service_job_name='shared', global_batch_size=6)
