@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 from official.vision.configs import retinanet
-from official.vision.losses import focal_loss, loss_utils
+from official.vision.losses import loss_utils
 
-from official_rethink.losses import replicas
+from official_rethink.losses import focal, replicas
 from official_rethink.modeling import anchor_targets
 
 
@@ -35,10 +35,12 @@ def detection_losses(
     scale = number / positives
     class_outputs = loss_utils.multi_level_flatten(outputs['cls_outputs'], last_dim=num_classes)
     box_outputs = loss_utils.multi_level_flatten(outputs['box_outputs'], last_dim=4)
-    cls_loss = focal_loss.FocalLoss(params.focal_loss_alpha, params.focal_loss_gamma, reduction=reduction)(
-        y_true=tf.one_hot(targets.classes, num_classes),
-        y_pred=tf.cast(class_outputs, tf.float32),
-        sample_weight=targets.class_weights * scale,
+    cls_loss = focal.focal_loss(
+        tf.cast(class_outputs, tf.float32),
+        targets.classes,
+        targets.class_weights * scale,
+        params.focal_loss_alpha,
+        params.focal_loss_gamma,
     )
     box_loss = tf.keras.losses.Huber(params.huber_loss_delta, reduction=reduction)(
         y_true=targets.boxes,
