@@ -1,19 +1,16 @@
 """Teacher, pseudo labels and student of classification through the public commands, on a dozen drawn images."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from official_rethink import pseudo_label, train
 from official_rethink.data import scenes, shards
 from official_rethink.tasks import run_log
+from tests import in_process
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SMALL = (
     'task.model.num_classes=4,task.model.input_size=[32,32,3],task.model.backbone.resnet.model_id=10,'
     'task.model.backbone.resnet.depth_multiplier=0.25,task.train_data.input_path=data/train*,'
@@ -41,15 +38,13 @@ def place(tmp_path_factory):
 
 
 def _run(place, module, *flags):
-    command = [sys.executable, '-m', f'official_rethink.{module}', *flags]
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=900, check=False)
+    return in_process.run(module.main, flags, place)
 
 
 @pytest.fixture(scope='module')
 def teacher(place):
     done = _run(
-        place, 'train', '--experiment=imagenet_resnet', '--mode=train_and_eval', '--model_dir=teacher',
+        place, train, '--experiment=imagenet_resnet', '--mode=train_and_eval', '--model_dir=teacher',
         f'--params_override={_SMALL}',
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -60,7 +55,7 @@ def teacher(place):
 @pytest.fixture(scope='module')
 def labels(place, teacher):
     done = _run(
-        place, 'pseudo_label', '--experiment=imagenet_resnet', '--config_file=teacher/params.yaml',
+        place, pseudo_label, '--experiment=imagenet_resnet', '--config_file=teacher/params.yaml',
         '--checkpoint=teacher/best', '--input=data/unlabelled*', '--output_dir=labels', '--truth=truth/truth*',
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -111,10 +106,10 @@ def test_a_student_learns_and_a_threshold_over_all_is_refused(place, labels):
     )
     flags = ['--experiment=self_training_imagenet_resnet', '--mode=train_and_eval']
     threshold = 'task.pseudo_data.score_threshold'
-    refused = _run(place, 'train', *flags, '--model_dir=none', f'--params_override={override},{threshold}=0.999')
+    refused = _run(place, train, *flags, '--model_dir=none', f'--params_override={override},{threshold}=0.999')
     assert refused.returncode == 2 and 'Traceback' not in refused.stderr
     assert 'score_threshold 0.999' in refused.stderr and not (place / 'none').exists()
-    done = _run(place, 'train', *flags, '--model_dir=student', f'--params_override={override},{threshold}=0.1')
+    done = _run(place, train, *flags, '--model_dir=student', f'--params_override={override},{threshold}=0.1')
     assert done.returncode == 0, done.stderr[-3000:]
     metrics = run_log.read_metrics(str(place / 'student'))[0]['metrics']
     for name in ('human/cls_loss', 'pseudo/cls_loss', 'pseudo/accuracy', 'pseudo/mean_score', 'model_loss'):

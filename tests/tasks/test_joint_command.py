@@ -1,18 +1,15 @@
 """Joint training through the train command: both evaluated, both counted."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from official_rethink import train as train_command
 from official_rethink.data import scenes
 from official_rethink.tasks import run_log
+from tests import in_process
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 _OVERRIDE = (
     'task.model.num_classes=4,task.model.max_level=4,task.model.input_size=[64,64,3],'
     'task.model.backbone.type=resnet,task.model.backbone.resnet.model_id=10,'
@@ -40,10 +37,8 @@ def test_a_joint_run_measures_and_counts_both(tmp_path):
             kind=kind, height=64, width=64, difficulty=0.1, num_classes=3 if kind == 'detection' else 10
         )
         scenes.write_scenes(str(tmp_path / 'shards'), name, settings, index, count)
-    command = [sys.executable, '-m', 'official_rethink.train', '--experiment=joint_retinanet_efficientnet_coco']
-    command += ['--mode=train_and_eval', '--model_dir=run', f'--params_override={_OVERRIDE}']
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900, check=False)
+    flags = ['--experiment=joint_retinanet_efficientnet_coco', '--mode=train_and_eval', '--model_dir=run']
+    done = in_process.run(train_command.main, [*flags, f'--params_override={_OVERRIDE}'], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Traceback' not in done.stderr and 'Warning' not in done.stderr
     entries = run_log.read_metrics(str(tmp_path / 'run'))

@@ -1,16 +1,13 @@
 """Two-stage detection through the public commands: true steps, AP of boxes and masks, an evaluation of its own."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from official_rethink import train
 from official_rethink.data import scenes
+from tests import in_process
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SMALL = (
     'task.model.num_classes=4,task.model.input_size=[64,64,3],task.model.max_level=5,'
     'task.resizing.shorter_side=0,task.resizing.longer_side=0,'
@@ -38,10 +35,7 @@ def place(tmp_path_factory):
 
 
 def _train(place, experiment, *flags, override=_SMALL):
-    command = [sys.executable, '-m', 'official_rethink.train', f'--experiment={experiment}', *flags]
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    command.append(f'--params_override={override}')
-    return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=900, check=False)
+    return in_process.run(train.main, [f'--experiment={experiment}', *flags, f'--params_override={override}'], place)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Segmentation steps: two devices equal one, XLA equals plain, statistics by hand, nothing labelled, evaluation."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,11 +22,14 @@ def _build(kind, **kwargs):
 
 
 def _one_device_step(kind, inputs, **kwargs):
-    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient."""
+    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient.
+
+    Step by step: tracing takes many times as long, and `test_two_devices_equal_one` traces the same step.
+    """
     task, model = _build(kind, **kwargs)
     optimizer = tf.keras.optimizers.legacy.SGD(1.0)
     before = [variable.numpy() for variable in model.trainable_variables]
-    logs = tf.function(lambda: task.train_step(inputs, model, optimizer))()
+    logs = task.train_step(inputs, model, optimizer)
     change = [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
     return {name: value.numpy() for name, value in logs.items()}, change
 
@@ -50,12 +55,17 @@ def _two_device_step(kind, inputs, **kwargs):
     return logs, [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
 
 
+@pytest.fixture(scope='module')
+def plain():
+    """Gives a kind's step on one device."""
+    return functools.cache(lambda kind, **losses: _one_device_step(kind, tiny.batch(), **losses))
+
+
 @pytest.mark.parametrize(('kind', 'losses'), [(KINDS[0], {'top_k_percent_pixels': 0.4}), (KINDS[1], {})])
-def test_two_devices_equal_one(kind, losses):
+def test_two_devices_equal_one(kind, losses, plain):
     """Same global batch, its labelled pixels spread unevenly: same losses and same gradients."""
-    inputs = tiny.batch()
-    one_logs, one_change = _one_device_step(kind, inputs, **losses)
-    two_logs, two_change = _two_device_step(kind, inputs, **losses)
+    one_logs, one_change = plain(kind, **losses)
+    two_logs, two_change = _two_device_step(kind, tiny.batch(), **losses)
     for name in one_logs.keys() - {'instances', 'pseudo/mean_score'}:
         np.testing.assert_allclose(two_logs[name], one_logs[name], rtol=2e-4, err_msg=name)
     for ours, theirs in zip(two_change, one_change, strict=True):
@@ -64,13 +74,11 @@ def test_two_devices_equal_one(kind, losses):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'losses'), [(KINDS[0], {'use_groundtruth_dimension': True}), (KINDS[1], {})])
-def test_compiles_with_xla(kind, losses):
-    inputs = tiny.batch()
-    plain, _ = _one_device_step(kind, inputs, **losses)
+def test_compiles_with_xla(kind, losses, plain):
     task, model = _build(kind, sync_bn=False, **losses)
     optimizer = tf.keras.optimizers.legacy.SGD(1.0)
-    compiled = tf.function(lambda *batch: task.train_step(batch, model, optimizer), jit_compile=True)(*inputs)
-    for name, value in plain.items():
+    compiled = tf.function(lambda *batch: task.train_step(batch, model, optimizer), jit_compile=True)(*tiny.batch())
+    for name, value in plain(kind, **losses)[0].items():
         np.testing.assert_allclose(compiled[name], value, rtol=1e-3, err_msg=name)
 
 

@@ -140,7 +140,7 @@ def test_the_teacher_s_record_and_its_evaluation_alone(place, teacher):
 
 @pytest.mark.parametrize('experiment', [NASFPN, EFFICIENT])
 def test_each_experiment_trains(place, experiment):
-    done = _train(place, experiment, experiment, alone=True)
+    done = _train(place, experiment, experiment, alone=experiment == NASFPN)
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Traceback' not in done.stderr and 'Warning' not in done.stderr
     _check_record(place / experiment, images=2, size=128 if experiment == NASFPN else 32)
@@ -149,7 +149,7 @@ def test_each_experiment_trains(place, experiment):
 @pytest.mark.parametrize('experiment', [NASFPN, EFFICIENT, RESNET])
 def test_each_student_trains(place, labels, experiment):
     name = f'self_training_{experiment}'
-    done = _train(place, name, name, alone=True)
+    done = _train(place, name, name)
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Traceback' not in done.stderr
     trained = _check_record(place / name, images=4, size=128 if experiment == NASFPN else 32)

@@ -1,5 +1,7 @@
 """Train steps: two devices equal one, XLA equals plain, pseudo statistics and losses by hand."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,11 +20,14 @@ def _build(kind, **kwargs):
 
 
 def _one_device_step(kind, inputs):
-    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient."""
+    """Losses of one step, and the weights' change under SGD at rate 1, which is minus the gradient.
+
+    Step by step: tracing takes many times as long, and `test_two_devices_equal_one` traces the same step.
+    """
     task, model = _build(kind)
     optimizer = tf.keras.optimizers.legacy.SGD(1.0)
     before = [variable.numpy() for variable in model.trainable_variables]
-    logs = tf.function(lambda: task.train_step(inputs, model, optimizer))()
+    logs = task.train_step(inputs, model, optimizer)
     change = [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
     return {name: value.numpy() for name, value in logs.items()}, change
 
@@ -48,12 +53,17 @@ def _two_device_step(kind, inputs):
     return logs, [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
 
 
+@pytest.fixture(scope='module')
+def plain():
+    """Gives a kind's step on one device."""
+    return functools.cache(lambda kind: _one_device_step(kind, small.batch()))
+
+
 @pytest.mark.parametrize('kind', KINDS)
-def test_two_devices_equal_one(kind):
+def test_two_devices_equal_one(kind, plain):
     """Same global batch: same losses and same gradients, to float32's rounding of the batch statistics."""
-    inputs = small.batch()
-    one_logs, one_change = _one_device_step(kind, inputs)
-    two_logs, two_change = _two_device_step(kind, inputs)
+    one_logs, one_change = plain(kind)
+    two_logs, two_change = _two_device_step(kind, small.batch())
     for name in one_logs.keys() - {'instances', 'pseudo/kept_fraction', 'pseudo/mean_score'}:
         np.testing.assert_allclose(two_logs[name], one_logs[name], rtol=2e-4, err_msg=name)
     for ours, theirs in zip(two_change, one_change, strict=True):
@@ -61,13 +71,11 @@ def test_two_devices_equal_one(kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_compiles_with_xla(kind):
-    inputs = small.batch()
-    plain, _ = _one_device_step(kind, inputs)
+def test_compiles_with_xla(kind, plain):
     task, model = _build(kind, sync_bn=False)
     optimizer = tf.keras.optimizers.legacy.SGD(1.0)
-    compiled = tf.function(lambda *batch: task.train_step(batch, model, optimizer), jit_compile=True)(*inputs)
-    for name, value in plain.items():
+    compiled = tf.function(lambda *batch: task.train_step(batch, model, optimizer), jit_compile=True)(*small.batch())
+    for name, value in plain(kind)[0].items():
         np.testing.assert_allclose(compiled[name], value, rtol=1e-3, err_msg=name)
 
 
