@@ -1,5 +1,6 @@
 """Ranges and choices of an experiment's values, checked before any device or data is touched."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -210,6 +211,11 @@ def _check_learning_rate(rules: checks.Rules, name: str, config: hyperparams.Con
     rates = ('initial_learning_rate', 'learning_rate', 'end_learning_rate')
     rules.at_least(0, *(name + field for field in (*rates, 'alpha') if field in names))
     rules.positive(*(name + field for field in ('decay_steps', 'total_decay_steps') if field in names))
+    # Happens when the params.yaml of a short run is the base of a longer one.
+    ends = config.decay_steps + config.offset if '.cosine.' in name and not config.alpha else math.inf
+    if ends < rules.value('trainer.train_steps'):
+        rule = 'after the decay the rate is 0 and nothing is learnt; set learning_rate.type to null to have it derived'
+        raise rules.clash(name + 'decay_steps', 'trainer.train_steps', rule)
     if 'boundaries' in names:
         boundaries, values = list(config.boundaries), list(config.values)
         if any(np.diff(boundaries) <= 0) or any(step < 0 for step in boundaries):

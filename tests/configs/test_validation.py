@@ -1,6 +1,7 @@
 """Tests of ranges and choices: each a value Model Garden 2.15 accepts, or fails on late."""
 
 import pytest
+import yaml
 from official.core import exp_factory
 
 from official_rethink.common import errors
@@ -209,6 +210,20 @@ def test_a_learning_rate_chosen_by_hand_stays():
             EFFICIENTNET,
             f'{prefix}type=stepwise,{prefix}stepwise.boundaries=[10,20],{prefix}stepwise.values={values}',
         )
+
+
+def test_a_cosine_that_ends_before_the_run_is_refused(tmp_path):
+    """Unless it ends at a rate over 0, or later by its offset; as when a shorter run's params.yaml is the base."""
+    cosine = {'type': 'cosine', 'cosine': {'initial_learning_rate': 0.1, 'decay_steps': 90}}
+    base = tmp_path / 'params.yaml'
+    base.write_text(yaml.safe_dump({'trainer': {'optimizer_config': {'learning_rate': cosine}}}))
+    rate, longer = 'trainer.optimizer_config.learning_rate.', 'trainer.schedule.base_train_steps=100'
+    with pytest.raises(errors.UserError, match='decay_steps is 90 .*trainer.train_steps is 100.*type to null'):
+        parse.load_experiment(EFFICIENTNET, [str(base)], longer)
+    for enough in ('cosine.alpha=0.01', 'cosine.offset=10'):
+        parse.load_experiment(EFFICIENTNET, [str(base)], f'{longer},{rate}{enough}')
+    params = parse.load_experiment(EFFICIENTNET, [str(base)], f'{longer},{rate}type=null')
+    assert params.trainer.optimizer_config.learning_rate.cosine.decay_steps == 100
 
 
 def test_one_kind_of_clipping():
