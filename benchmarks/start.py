@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import measure
 
 HALF, A_SECOND = 2.0, 1.0
-_DESCRIBE = ['--experiment=retinanet_resnetfpn_coco', '--params_override=task.model.input_size=[64,64,3]']
+_DESCRIBE = ['--experiment=retinanet_spinenet_coco', '--params_override=task.model.input_size=[128,128,3]']
 
 
 def command(arguments: Sequence[str]) -> Callable[[], None]:
@@ -39,14 +39,14 @@ def first_batch(whose: str, pattern: str) -> None:
         from official_rethink.tasks import detection  # noqa: PLC0415
 
         override = f'task.train_data.input_path={pattern},task.train_data.global_batch_size=8'
-        params = parse.load('retinanet_resnetfpn_coco', [], override).params
+        params = parse.load('retinanet_spinenet_coco', [], override).params
         task = detection.DetectionTask(params.task)
         next(iter(task.build_inputs(params.task.train_data)))
         return
     from official.core import exp_factory, task_factory  # noqa: PLC0415
     from official.vision import train  # noqa: F401, PLC0415  the train binary: all that it imports
 
-    params = exp_factory.get_exp_config('retinanet_resnetfpn_coco')
+    params = exp_factory.get_exp_config('retinanet_spinenet_coco')
     params.override({'task': {'train_data': {'input_path': pattern, 'global_batch_size': 8}}})
     task = task_factory.get_task(params.task)
     next(iter(task.build_inputs(params.task.train_data)))
@@ -57,8 +57,8 @@ def described() -> None:
     from official.core import exp_factory, task_factory  # noqa: PLC0415
     from official.vision import train  # noqa: F401, PLC0415
 
-    params = exp_factory.get_exp_config('retinanet_resnetfpn_coco')
-    params.override({'task': {'model': {'input_size': [64, 64, 3]}}})
+    params = exp_factory.get_exp_config('retinanet_spinenet_coco')
+    params.override({'task': {'model': {'input_size': [128, 128, 3]}}})
     task_factory.get_task(params.task).build_model()
 
 
