@@ -107,7 +107,7 @@ def _sides(boxes: np.ndarray) -> list[list[float]]:
     ).tolist()
 
 
-def run(num_images: int = IMAGES, rounds: int = 3) -> list[dict[str, Any]]:
+def run(num_images: int = IMAGES, rounds: int = 2) -> list[dict[str, Any]]:
     """Measures both on `num_images` images; the same twelve numbers are what makes it a comparison.
 
     Raises:

@@ -133,7 +133,7 @@ def _compared(mine: Parse, theirs: Parse, serialized: bytes, images: int, rounds
     return measure.measures(measure.in_turn(ours, reference, rounds=rounds), per=images)
 
 
-def run(images: int = 40, rounds: int = 5) -> list[dict[str, Any]]:
+def run(images: int = 40, rounds: int = 3) -> list[dict[str, Any]]:
     """Measures Augment-S1 to S4, with boxes and with masks, against Model Garden, and S1 to S4 against the floor.
 
     Args:

@@ -14,7 +14,7 @@ from official_rethink.data import problems
 from official_rethink.pseudo_labels import box_labels, labelling, source, store
 from official_rethink.tasks import detection
 
-SIZE, BATCH, IMAGES, TARGET = 512, 4, 32, 0.95
+SIZE, BATCH, IMAGES, TARGET = 512, 4, 24, 0.95
 FLOOR = 0.05
 
 
@@ -58,7 +58,7 @@ def bare(task: detection.DetectionTask, model: tf.keras.Model, batches: int) -> 
     return work
 
 
-def run(images: int = IMAGES, rounds: int = 5) -> list[dict[str, Any]]:
+def run(images: int = IMAGES, rounds: int = 3) -> list[dict[str, Any]]:
     """Measures a detector of the studies at a detection size."""
     tf.keras.utils.set_random_seed(0)
     task = detection.DetectionTask(scenery.our_task(SIZE, scenery.RESNET50, BATCH))

@@ -41,7 +41,7 @@ def reference(annotations: str, images_dir: str, output_dir: str) -> None:
     )
 
 
-def run(images: int = IMAGES, rounds: int = 5) -> list[dict[str, Any]]:
+def run(images: int = IMAGES, rounds: int = 3) -> list[dict[str, Any]]:
     """Measures both on the same COCO file."""
     with tempfile.TemporaryDirectory() as folder:
         source = scenery.write_coco(folder, images)

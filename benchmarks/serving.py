@@ -67,7 +67,7 @@ def _bare(task: detection.DetectionTask, model: tf.keras.Model, count: int) -> m
     return work
 
 
-def run(rounds: int = 7) -> list[dict[str, Any]]:
+def run(rounds: int = 3) -> list[dict[str, Any]]:
     """Measures EfficientNet-B0 at 512 pixels on one image and on eight."""
     tf.keras.utils.set_random_seed(0)
     config = scenery.our_task(SIZE, scenery.EFFICIENTNET_B0, 8)

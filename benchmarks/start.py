@@ -62,7 +62,7 @@ def described() -> None:
     task_factory.get_task(params.task).build_model()
 
 
-def run(rounds: int = 3) -> list[dict[str, Any]]:
+def run(rounds: int = 2) -> list[dict[str, Any]]:
     """Measures whole processes in turn."""
     import tensorflow as tf  # noqa: PLC0415
 
