@@ -141,15 +141,21 @@ def main(argv: Sequence[str]) -> int:
     arguments: argparse.Namespace = parser.parse_args(list(argv))
     if arguments.write and arguments.only:
         raise errors.UserError('--write keeps the whole table; leave out --only.')
-    rows = []
+    rows, failed = [], []
     for number, name in enumerate([arguments.only] if arguments.only else BENCHMARKS, 1):
         if arguments.only:
             found = importlib.import_module(f'benchmarks.{name}').run()
         else:
             print(f'{number} of {len(BENCHMARKS)}: {name} ...', file=sys.stderr, flush=True)
-            found = measured(name)
+            try:
+                found = measured(name)
+            except errors.UserError as error:  # what the others measured is not lost
+                failed.append(str(error))
+                continue
         rows += [checked(row, name) for row in found]
     print(table(rows))
+    if failed:
+        raise errors.UserError(' '.join([*failed, 'No table was written.']))
     if arguments.rows_file:
         files.write_json(arguments.rows_file, rows)
     if arguments.write:

@@ -8,6 +8,7 @@ import numpy as np
 from official_rethink.common import errors
 
 PADDING_CLASS = -1
+_COUNTED = 255  # masks in one call
 
 ImageId = int | str
 Rle = dict[str, Any]
@@ -122,7 +123,9 @@ def mask_areas(masks: Sequence[Rle]) -> np.ndarray:
     """Returns the number of pixels of each run-length code, float64 [n]."""
     from pycocotools import mask as codec  # only where masks are evaluated
 
-    return np.asarray(codec.area(list(masks)), np.float64).reshape(-1) if masks else np.zeros(0)
+    # pycocotools 2.0.11 puts the number of masks through a uint8, at which NumPy 2 stops.
+    parts = [codec.area(list(masks[start : start + _COUNTED])) for start in range(0, len(masks), _COUNTED)]
+    return np.concatenate([np.zeros(0), *(np.asarray(part, np.float64).reshape(-1) for part in parts)])
 
 
 def at_least(scores: np.ndarray, threshold: float) -> np.ndarray:

@@ -53,6 +53,19 @@ def test_runs_all_and_keeps_nothing_unasked(kept: Path, capsys: pytest.CaptureFi
     assert [path.name for path in kept.iterdir()] == ['speed.md']
 
 
+def test_what_others_measured_is_shown_beside_one_that_failed(kept, monkeypatch, capsys) -> None:
+    def measured(name):
+        if name == 'one':
+            raise errors.UserError('the benchmark one ended with code 1.')
+        return [a_row('evaluate')]
+
+    monkeypatch.setattr(run, 'measured', measured)
+    with pytest.raises(errors.UserError, match='the benchmark one ended with code 1. No table was written'):
+        run.main(['--write'])
+    assert 'evaluate' in capsys.readouterr().out
+    assert [path.name for path in kept.iterdir()] == ['speed.md']
+
+
 def test_only_one_and_its_rows_in_a_file(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(['--only=two', f'--rows_file={kept / "rows.json"}']) == 0
     assert 'decode' not in capsys.readouterr().out

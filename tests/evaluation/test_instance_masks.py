@@ -6,7 +6,7 @@ from pycocotools import mask as coco_mask
 
 from official_rethink.common import errors
 from official_rethink.data import masks, records, shards
-from official_rethink.evaluation import instance_masks
+from official_rethink.evaluation import images, instance_masks
 
 
 def test_a_full_mask_fills_its_box():
@@ -55,3 +55,14 @@ def test_the_truth_out_of_its_shards(tmp_path):
 def test_an_object_without_a_mask_is_named(tmp_path):
     with pytest.raises(errors.UserError, match=r'image 7 .* object without a mask.*--include_masks'):
         instance_masks.Truth(_write(tmp_path, None))
+
+
+@pytest.mark.parametrize('count', [0, 1, 255, 256, 700])
+def test_areas_of_any_number_of_masks(count):
+    """Mask i has i % 5 pixels; pycocotools alone stops at 256 of them under NumPy 2."""
+    masks = []
+    for number in range(count):
+        pixels = np.zeros([3, 4], np.uint8, order='F')
+        pixels.reshape(-1, order='F')[: number % 5] = 1
+        masks.append(coco_mask.encode(pixels))
+    assert images.mask_areas(masks).tolist() == [number % 5 for number in range(count)]
