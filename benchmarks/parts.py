@@ -65,7 +65,7 @@ def train_step(rounds: int) -> list[tuple[str, float, float]]:
         }
 
     def our_losses(task: Any, outputs: Any, batch: Any, model: Any) -> tf.Tensor:
-        return task.losses_of(outputs, batch[1])['model_loss'] + tf.add_n(model.losses)
+        return task.losses_of(outputs, batch[1])['model_loss'] + tf.add_n(model.losses or [0.0])
 
     ours = works(
         detection.DetectionTask(scenery.our_task(size, backbone, count)),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+IMPORTS = 'from official_rethink import registry_imports'
 BUILD_LOCK = 'requirements-build.lock'
 LOCKS = {
     'run': 'requirements.lock',
@@ -98,6 +99,11 @@ def install(kind: str, environment: str) -> None:
     if leftovers:
         subprocess.run([*pip, 'uninstall', '-qq', '--yes', *leftovers], check=True)
     subprocess.run([*pip, 'check'], check=True, stdout=subprocess.DEVNULL)
+    if kind != 'tpu' and os.path.isdir(os.path.join(ROOT, 'official_rethink')):  # an image gets it later
+        # Bytecode of what the commands import: compiling all would take minutes, and where PYTHONDONTWRITEBYTECODE is
+        # set, as images and CI do, every process of a study would compile TensorFlow's sources again.
+        environ = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
+        subprocess.run([python, '-W', 'ignore', '-c', IMPORTS], cwd=ROOT, env=environ, check=True)
 
 
 def set_up(kind: str, environment: str) -> None:

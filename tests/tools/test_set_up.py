@@ -144,14 +144,19 @@ def test_install_pins_by_hash_and_removes_the_build_tools(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
+    imported: list[tuple[str, str]] = []
 
-    def record(command: list[str], **_: Any) -> None:
+    def record(command: list[str], env: dict[str, str] | None = None, **_: Any) -> None:
+        if env is not None:
+            imported.append((command[-1], env['PYTHONDONTWRITEBYTECODE']))
+            return
         commands.append(command[command.index('pip') + 1 :])
 
     monkeypatch.setattr(set_up.subprocess, 'run', record)
     locked = '{}==1 \\\n    --hash=sha256:0\n'
     (tree / set_up.BUILD_LOCK).write_text(locked.format('scm') + locked.format('shared'))
     (tree / 'requirements.lock').write_text(locked.format('shared'))
+    (tree / 'official_rethink').mkdir()
     set_up.install('run', str(tree / '.venv'))
     kinds = [next(word for word in command if not word.startswith('-')) for command in commands]
     assert kinds == ['install', 'install', 'uninstall', 'check']
@@ -162,6 +167,7 @@ def test_install_pins_by_hash_and_removes_the_build_tools(
     ]
     pinning = {'--require-hashes', '--no-deps', '--no-build-isolation'}
     assert all(pinning <= set(command) for command in commands[:2])
+    assert imported == [(set_up.IMPORTS, '')]  # whose bytecode then lies there
 
 
 def test_other_python_is_refused(
