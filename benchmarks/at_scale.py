@@ -108,13 +108,13 @@ def text(rows: Sequence[Mapping[str, Any]], grown: Mapping[str, Sequence[Mapping
             f'{device.peak / 1e12:,.0f} TFLOP/s at most. Augment-S4 costs {ours * 1e3:.1f} ms of a core an image, '
             f"Model Garden's {reference * 1e3:.1f} ms. Cores = images/s x that.",
             '',
-            *_table(heads, training_rows(ours, reference, device)),
+            pages.table(heads, training_rows(ours, reference, device)),
             '',
             f'Labelling costs 2 x {MULTIPLY_ADDS / 1e9:.1f} GFLOP an image on the device, and {host * 1e3:.1f} ms of a '
             f'core for reading, decoding, resizing and storing it; on the machine above ResNet-50 at 512 pixels takes '
             f'{here:.2f} s an image from file to store.',
             '',
-            *_table(label_heads, labelling_rows(host, here, device)),
+            pages.table(label_heads, labelling_rows(host, here, device)),
             '',
             f'Assumed, not measured and not from the papers: the {device.name} has 16 chips of 123 TFLOP/s (bfloat16) '
             f'on {device.hosts} hosts of {device.cores} virtual CPUs; a step reaches {device.utilisation:.0%} of the '
@@ -122,10 +122,6 @@ def text(rows: Sequence[Mapping[str, Any]], grown: Mapping[str, Sequence[Mapping
             'a host is as fast as one here, and N cores do N times the work of one.',
         ]
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f'| {" | ".join(heads)} |', '|' + '---|' * len(heads), *(f'| {" | ".join(row)} |' for row in rows)]
 
 
 def _read(path: str, command: str) -> Any:

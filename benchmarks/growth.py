@@ -1,7 +1,7 @@
 """Growth: input pipeline, labelling, evaluation and `prepare` at 1, 4 and 16 times their work, each in its own process.
 
-Run as `python -m benchmarks.growth [--write]`: prints seconds a unit and peak memory, and writes benchmarks/growth.json
-and docs/images/growth.svg.
+Run as `python -m benchmarks.growth [--write]`: prints seconds a unit and peak memory; writes benchmarks/growth.json,
+docs/images/growth.svg and the table of docs/speed.md.
 """
 
 import argparse
@@ -14,10 +14,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import measure, pages
 from official_rethink.common import entry_point, files
 
 FACTORS = (1, 4, 16)
+MARK = 'growth, written by python -m benchmarks.growth --write'
 TOLERANCE = 0.10  # a unit may cost so much more, or less, at 16 times the work
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 RESULTS = os.path.join(_FOLDER, 'growth.json')
@@ -130,6 +131,16 @@ def table(found: dict[str, list[dict[str, float]]]) -> str:
     return '\n'.join(lines)
 
 
+def page_table(found: dict[str, list[dict[str, float]]]) -> str:
+    """What was found, for the docs."""
+    rows = [
+        (part, f'{row["images"]:,.0f}', f'{row["cpu"] * 1e3:.2f}', f'{row["peak"]:.0f}')
+        for part, measured in found.items()
+        for row in measured
+    ]
+    return pages.table(('', 'images', 'CPU ms an image', 'peak MB'), rows)
+
+
 def plot(found: dict[str, list[dict[str, float]]], path: str) -> None:
     """Draws CPU time an image, and memory, over the amount of work."""
     import matplotlib  # noqa: PLC0415
@@ -158,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
     parser = entry_point.Parser(prog='python -m benchmarks.growth', description=__doc__.splitlines()[0])
     parser.add_argument('--part', choices=tuple(PARTS), help='measure one part alone, in this process')
     parser.add_argument('--factor', type=int, default=1, choices=FACTORS, help='how many times the work')
-    parser.add_argument('--write', action='store_true', help='keep benchmarks/growth.json and docs/images/growth.svg')
+    parser.add_argument('--write', action='store_true', help='keep the numbers, the plot and the table')
     arguments: argparse.Namespace = parser.parse_args(list(argv))
     if arguments.part:
         print(json.dumps(measure_part(arguments.part, arguments.factor)))
@@ -172,6 +183,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.write:
         files.write_json(RESULTS, found)
         plot(found, PLOT)
+        pages.put(pages.SPEED, MARK, page_table(found))
     return 0
 
 

@@ -149,9 +149,9 @@ def run(images: int = 40, rounds: int = 3) -> list[dict[str, Any]]:
         serialized = record(mask_size > 0)
         for name in policies.POLICIES:
             found = _compared(ours(name, mask_size), model_garden(name, mask_size), serialized, images, rounds)
-            note = f"{picture}; Model Garden's parser, which labels anchors too" + (
-                '; with masks it moves no box along, and has the policy of images for AutoAugment' * bool(mask_size)
-            )
+            note = f"{picture}; Model Garden's parser, which labels anchors too"
+            if mask_size:
+                note += '; with masks it moves no box along, and has the policy of images for AutoAugment'
             rows.append(
                 measure.row(f'input, {name}, {kind}', found, target=TARGET, unit='s an image', note=note)
             )

@@ -1,10 +1,22 @@
 """Tables that benchmarks write into the docs, each between two marks."""
 
 import os
+from collections.abc import Iterable, Sequence
 
 from official_rethink.common import errors, files
 
 SPEED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'docs', 'speed.md')
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        heads: of the columns.
+        rows: a cell a column.
+    """
+    lines = [f'| {" | ".join(cells)} |' for cells in (heads, *rows)]
+    return '\n'.join([lines[0], '|' + '---|' * len(heads), *lines[1:]])
 
 
 def put(page: str, mark: str, text: str) -> None:

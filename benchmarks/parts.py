@@ -115,11 +115,12 @@ def _beside(ours: Works, reference: Works, per: int, rounds: int) -> list[tuple[
 
 def table(title: str, rows: Sequence[tuple[str, float, float]]) -> str:
     """A table of the docs."""
-    lines = [f"| {title} | ours, ms | share | Model Garden's, ms | share |", '|---|---|---|---|---|']
     _, ours, theirs = rows[-1]
-    for name, mine, reference in rows:
-        lines.append(f'| {name} | {mine:.1f} | {mine / ours:.0%} | {reference:.1f} | {reference / theirs:.0%} |')
-    return '\n'.join(lines)
+    cells = [
+        (name, f'{mine:.1f}', f'{mine / ours:.0%}', f'{reference:.1f}', f'{reference / theirs:.0%}')
+        for name, mine, reference in rows
+    ]
+    return pages.table((title, 'ours, ms', 'share', "Model Garden's, ms", 'share'), cells)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -92,12 +92,9 @@ def page_table(runs: Sequence[Mapping[str, Any]]) -> str:
     for run in runs:
         machine = run['machine']
         where = f'{machine["cores"]} cores of {machine["processor"]}, Python {machine["python"]}'
-        lines.append(f'Run of {run["date"]}, {where}:\n')
-        lines.append(f'| {" | ".join(HEADINGS)} |')
-        lines.append('|' + '---|' * len(HEADINGS))
-        lines += [f'| {" | ".join(cells(row))} |' for row in run['rows']]
-        lines.append('')
-    return '\n'.join(lines).strip()
+        lines.append(f'Run of {run["date"]}, {where}:')
+        lines.append(pages.table(HEADINGS, map(cells, run['rows'])))
+    return '\n\n'.join(lines)
 
 
 def machine() -> dict[str, Any]:

@@ -128,6 +128,7 @@ def test_growth_is_told_and_drawn(tmp_path):
     rows[2] = rows[2] | {'cpu': 0.0022}
     lines = growth.table({'prepare': rows}).splitlines()
     assert lines[3].split() == ['prepare', '160', '2.20', '3.00', '100', '110', '1.10']
+    assert growth.page_table({'prepare': rows}).splitlines()[-1] == '| prepare | 160 | 2.20 | 110 |'
     growth.plot({'prepare': rows}, str(tmp_path / 'growth.svg'))
     assert (tmp_path / 'growth.svg').read_text().count('<svg') == 1
 
