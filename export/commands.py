@@ -82,7 +82,7 @@ def _configs(argv: Sequence[str]) -> int:
 
 def script() -> NoReturn:
     """What the installed script calls."""
-    entry_point.run(main)
+    entry_point.run(main, is_program=True)
 
 
 if __name__ == '__main__':

@@ -1,15 +1,17 @@
 """How every command starts: a quiet screen, errors without tracebacks, exit codes."""
 
 import argparse
+import atexit
 import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from official_rethink.common import errors, lazy_imports, stopping
+from official_rethink.common import cluster, errors, lazy_imports, stopping
 
 EXIT_USER_ERROR = 2
 _MODULE = re.compile(r'^(python -m )?[\w.]+')
@@ -71,10 +73,14 @@ def run_as(program: str, main: Callable[[Sequence[str]], int | None], argv: Sequ
         _program = before
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+def run(main: Callable[[Sequence[str]], int | None], *, is_program: bool = False) -> NoReturn:
     """Runs `main(argv without the program name)` and exits; what the user has to know becomes one line.
 
     Exit codes: 2 a user's mistake, 130 after SIGINT, 143 after SIGTERM, 138 if another machine of the job is gone.
+
+    Args:
+        main: of the command.
+        is_program: whether the process ends with the command, as it does if Python was started with main's module.
     """
     quieten()
     lazy_imports.install()
@@ -94,4 +100,33 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         sys.stderr.write(f'error: {lost}\n')
         code = stopping.EXIT_PEER_LOST
     sys.stdout.flush()
+    if is_program or getattr(sys.modules['__main__'], 'main', None) is main:
+        _leave(code)
     sys.exit(code)
+
+
+def _can_leave() -> bool:
+    """Whether nobody waits for what Python does at its end: a profiler, or other machines for TensorFlow's leave."""
+    if 'tensorflow' not in sys.modules or sys.gettrace() or sys.getprofile():
+        return False
+    try:
+        machines = cluster.read(os.environ)
+    except errors.UserError:
+        return True
+    return machines is None or machines.num_workers == 1
+
+
+def _leave(code: int) -> None:
+    """Ends the process as Python does, but leaves the memory to the system, if it may.
+
+    Python would take every graph apart, seconds of work, and every iterator of tf.data, which waits for the thread that
+    tunes it: that one misses its call now and then and sleeps on, up to a minute (tensorflow/core/framework/model.cc,
+    OptimizeLoop).
+    """
+    if not _can_leave():
+        return
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as multiprocessing's own children do
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
