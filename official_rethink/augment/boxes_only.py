@@ -59,11 +59,11 @@ def translate_y(
     """Slides the content of each picked box up by `pixels` (down where negative), one box after the other.
 
     Args:
-        planes: uint8 [H, W, C]; the image, with masks as further channels if there are any.
+        planes: uint8 or int32 [H, W, C]; the image, with masks as further channels if there are any.
         picked: int32 [P, 4] from `pick_boxes`.
         pixels: whole pixels.
         fill: as in `resampling.warp`.
-        fill_value: uint8 [C], shown where content has left.
+        fill_value: [C] of the same type, shown where content has left.
     """
     pixels = tf.cast(pixels, tf.int32)
 

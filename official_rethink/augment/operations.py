@@ -50,6 +50,7 @@ class Scene(NamedTuple):
         beyond: uint8 [1, 1, 3], the colour `pending` shows beyond the image.
         label_map: class ids, uint8 [H, W], before `pending`; or None.
         keypoints: float32 [N, P, 3] y, x, visibility, before `pending`; or None.
+        sources: `resampling.tracked` of `image`, before `pending`; or None.
     """
 
     image: tf.Tensor
@@ -59,6 +60,7 @@ class Scene(NamedTuple):
     beyond: tf.Tensor
     label_map: tf.Tensor | None = None
     keypoints: tf.Tensor | None = None
+    sources: tf.Tensor | None = None
 
 
 class Draws(NamedTuple):
@@ -75,10 +77,11 @@ def start(
     planes: tf.Tensor | None,
     label_map: tf.Tensor | None = None,
     keypoints: tf.Tensor | None = None,
+    sources: tf.Tensor | None = None,
 ) -> Scene:
     """Returns the scene before the first step."""
     beyond = tf.fill([1, 1, 3], tf.constant(color.GREY, tf.uint8))
-    return Scene(image, boxes, planes, geometry.identity(), beyond, label_map, keypoints)
+    return Scene(image, boxes, planes, geometry.identity(), beyond, label_map, keypoints, sources)
 
 
 def settle(scene: Scene, fill: str) -> Scene:
@@ -86,12 +89,16 @@ def settle(scene: Scene, fill: str) -> Scene:
     size = tf.shape(scene.image)[:2]
 
     def moved() -> Scene:
+        sources = scene.sources
+        if sources is not None:
+            sources = resampling.move_image(resampling.tracked(sources), scene.pending, 'grey', tf.constant(0))
         return start(
             resampling.move_image(scene.image, scene.pending, fill, scene.beyond[0, 0, 0]),
             geometry.move_boxes(scene.boxes, scene.pending, size),
             None if scene.planes is None else resampling.move_planes(scene.planes, scene.pending, 0),
             None if scene.label_map is None else resampling.move_label_map(scene.label_map, scene.pending),
             None if scene.keypoints is None else points.move(scene.keypoints, scene.pending, size),
+            sources,
         )
 
     return tf.cond(geometry.is_identity(scene.pending), lambda: scene, moved)
@@ -194,7 +201,11 @@ def _slide_in_boxes(scene: Scene, choice: Choice, draws: Draws, fill: str) -> Sc
     keypoints = scene.keypoints
     if keypoints is not None:
         keypoints = tf.ensure_shape(points.slide(keypoints, picked, pixels), keypoints.shape)
-    return scene._replace(image=image, planes=planes, label_map=label_map, keypoints=keypoints)
+    sources = scene.sources
+    if sources is not None:
+        # Whole numbers of four bytes, which cannot be channels of the image.
+        sources = boxes_only.translate_y(resampling.tracked(sources), picked, pixels, fill, tf.zeros([1], tf.int32))
+    return scene._replace(image=image, planes=planes, label_map=label_map, keypoints=keypoints, sources=sources)
 
 
 def apply_one_of(

@@ -21,6 +21,19 @@ from official_rethink.augment import (
 )
 
 
+class Motion(NamedTuple):
+    """Where the pixels of an augmented image come from.
+
+    Attributes:
+        transform: 3x3, from places of the augmented image to places of what the operations had made of the source when
+            one last needed its pixels; of the source itself if none did.
+        sources: int32 [H, W, P], `resampling.tracked` of that picture; P is 0 if it is the source.
+    """
+
+    transform: tf.Tensor
+    sources: tf.Tensor
+
+
 class Augmented(NamedTuple):
     """What `augment` gives.
 
@@ -33,6 +46,7 @@ class Augmented(NamedTuple):
         image_info: float32 [4, 2], Model Garden's: original size, desired size, scale, offset.
         label_map: uint8 [output_h, output_w], 255 where the image does not reach, or None if none was given.
         keypoints: float32 [K, P, 3] y, x in pixels of `image` and visibility, 0 of what left it; or None.
+        motion: where the pixels of `image` come from, or None if they were not to be tracked.
     """
 
     image: tf.Tensor
@@ -42,6 +56,7 @@ class Augmented(NamedTuple):
     image_info: tf.Tensor
     label_map: tf.Tensor | None = None
     keypoints: tf.Tensor | None = None
+    motion: Motion | None = None
 
 
 # Nothing below needs AutoGraph, which in tf.data's map would cost seconds per function it converts.
@@ -58,6 +73,7 @@ def augment(
     resizing: fitting.Resizing | None = None,
     keypoints: tf.Tensor | None = None,
     flip_order: Sequence[int] = (),
+    track: bool = False,
 ) -> Augmented:
     """Augments one image and what is known of it.
 
@@ -76,12 +92,14 @@ def augment(
             draw the shorter side for each image.
         keypoints: float32 [N, P, 3] y, x in pixels and visibility, or None.
         flip_order: for each of the P points, which one it is in a mirror.
+        track: whether to tell where pixels come from, for masks that are sampled later and not at the image's size.
     """
     image = _checked(image)
     if label_map is not None:
         label_map = tf.ensure_shape(label_map, image.shape[:2])
     boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
-    scene = operations.start(image, boxes, masks, label_map, keypoints)
+    sources = resampling.untracked(image) if track else None
+    scene = operations.start(image, boxes, masks, label_map, keypoints, sources)
     distort_seed = tf.random.experimental.stateless_fold_in(seed, 1)
     if policy.autoaugment:
         scene = autoaugment.distort(scene, policy.autoaugment, policy.fill, distort_seed, policy.resampling)
@@ -154,9 +172,12 @@ def place(
     if keypoints is not None:
         keypoints = points.move(tf.gather(keypoints, keep), scene.pending, size)
         keypoints = points.place(keypoints, size, scaled_size, offset, content, flip)
-    return Augmented(
-        resampling.pad(image, padded_size), tf.gather(boxes, keep), keep, planes, image_info, label_map, keypoints
-    )
+    motion = None
+    if scene.sources is not None:
+        total = scene.pending @ geometry.placement(size, scaled_size, offset, flip)
+        motion = Motion(total, scene.sources)
+    image, boxes = resampling.pad(image, padded_size), tf.gather(boxes, keep)
+    return Augmented(image, boxes, keep, planes, image_info, label_map, keypoints, motion)
 
 
 @tf.autograph.experimental.do_not_convert

@@ -49,11 +49,12 @@ def warp(
         transform: 3x3, from places of the result to places of the source.
         size: int32 [2], height and width of the result.
         interpolation: 'nearest' or 'bilinear'.
-        fill: 'reflect' mirrors the image beyond its edge, 'grey' shows `fill_value` there.
+        fill: 'reflect' mirrors the image beyond its edge, 'edge' repeats its last pixel, 'grey' shows `fill_value`
+            there.
         fill_value: scalar.
     """
     transforms = tf.reshape(transform, [1, 9])[:, :8]
-    mode = 'REFLECT' if fill == 'reflect' else 'CONSTANT'
+    mode = {'reflect': 'REFLECT', 'edge': 'NEAREST', 'grey': 'CONSTANT'}[fill]
     fill_value = tf.cast(fill_value, tf.float32)
     addons = _general_warp()
     if addons is not None:
@@ -105,7 +106,7 @@ def shift(
 
 
 def move_image(image: tf.Tensor, transform: tf.Tensor, fill: str, fill_value: tf.Tensor) -> tf.Tensor:
-    """Applies a transform to an image [H, W, 3], keeping its size, at the nearest pixel as the reference."""
+    """Applies a transform to an image [H, W, C], keeping its size, at the nearest pixel as the reference."""
 
     def shifted() -> tf.Tensor:
         pixels = tf.cast(transform[:2, 2], tf.int32)
@@ -235,3 +236,28 @@ def move_planes(planes: tf.Tensor, transform: tf.Tensor, fill_value: int) -> tf.
 def move_label_map(label_map: tf.Tensor, transform: tf.Tensor) -> tf.Tensor:
     """Does to a label map, uint8 [H, W], what `move_image` does to the image; `IGNORE` beyond its edge."""
     return move_planes(label_map[tf.newaxis], transform, IGNORE)[0]
+
+
+def untracked(image: tf.Tensor) -> tf.Tensor:
+    """The `tracked` of an image, uint8 [H, W, 3], of which nothing has moved yet: int32 [H, W, 0]."""
+    return tf.ensure_shape(tf.zeros(tf.concat([tf.shape(image)[:2], [0]], axis=0), tf.int32), [None, None, None])
+
+
+def tracked(sources: tf.Tensor) -> tf.Tensor:
+    """Where each pixel came from, to be moved like an image once the first pixel moves.
+
+    One plane does for any number of masks, and as it is sampled at the nearest pixel, what it says of a mask is what
+    moving the mask would have given.
+
+    Args:
+        sources: int32 [H, W, P], P 0 for an image that is still as it was.
+
+    Returns:
+        int32 [H, W, 1]: 1 + the index of the pixel, row by row, of the first image; 0 for none.
+    """
+    size = tf.shape(sources)[:2]
+
+    def still() -> tf.Tensor:
+        return tf.reshape(tf.range(1, size[0] * size[1] + 1), [size[0], size[1], 1])
+
+    return tf.ensure_shape(tf.cond(tf.equal(tf.size(sources), 0), still, lambda: sources), [None, None, None])

@@ -19,7 +19,7 @@ class RecordDecoder(tf_example_decoder.TfExampleDecoder):
         self._keys_to_features[SCORE] = tf.io.VarLenFeature(tf.float32)
 
     def _decode_masks(self, parsed_tensors: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The masks as they are encoded, string [N]; `masks` decodes those that are wanted."""
+        """The masks as they are encoded, string [N]; `instance_masks` decodes those that are wanted."""
         return parsed_tensors['image/object/mask']
 
     def decode(self, serialized_example: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -62,31 +62,6 @@ class RecordDecoder(tf_example_decoder.TfExampleDecoder):
         rows = tf.RaggedTensor.from_row_lengths(parsed[KEYPOINTS].values, 3 * counts)
         table = tf.reshape(rows.to_tensor(0.0, shape=[None, 3 * self._num_keypoints]), [-1, self._num_keypoints, 3])
         return tf.gather(table, [1, 0, 2], axis=2)
-
-
-def masks(encoded: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Decodes instance masks.
-
-    As bytes, and of the objects that train alone: a store of pseudo labels holds a hundred masks an image, most of
-    them under the student's threshold, and all of them as float32 would take 120 MB of a small photograph.
-
-    Args:
-        encoded: string [N], PNG.
-        size: int32 [2], height and width of the image, which the masks have too.
-
-    Returns:
-        uint8 [N, H, W], 1 on the object.
-    """
-
-    def decoded(png: tf.Tensor) -> tf.Tensor:
-        mask = tf.io.decode_png(png, channels=1, dtype=tf.uint8)[..., 0]
-        return tf.ensure_shape(tf.cast(mask > 0, tf.uint8), [None, None])
-
-    return tf.cond(
-        tf.size(encoded) > 0,
-        lambda: tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8),
-        lambda: tf.zeros(tf.concat([[0], size], axis=0), tf.uint8),
-    )
 
 
 def source_id(serialized_example: tf.Tensor) -> tf.Tensor:

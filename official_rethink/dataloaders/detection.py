@@ -9,7 +9,7 @@ from official.vision.ops import box_ops
 from official_rethink.augment import fitting, pipeline, policies
 from official_rethink.configs import types
 from official_rethink.data import keypoints
-from official_rethink.dataloaders import decoder
+from official_rethink.dataloaders import decoder, instance_masks
 
 PADDING = -1
 
@@ -21,26 +21,6 @@ def _pad(values: tf.Tensor, length: int, fill: int = PADDING) -> tf.Tensor:
     return tf.ensure_shape(
         tf.pad(values, padding, constant_values=fill), [length, *values.shape[1:].as_list()]
     )
-
-
-def crop_masks(masks: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """Cuts each mask to its box, so that it takes the same room however large the image is.
-
-    Args:
-        masks: uint8 [N, H, W], 1 on the object.
-        boxes: float32 [N, 4] y1 x1 y2 x2 in pixels.
-        size: side of the result.
-
-    Returns:
-        uint8 [N, size, size], from 0 to 255: the mask at the centres of as many cells of the box, bilinear.
-    """
-    last = tf.maximum(tf.cast(tf.shape(masks)[1:3], tf.float32) - 1.0, 1.0)
-    half = (boxes[:, 2:] - boxes[:, :2]) / (2.0 * size)
-    # The operation takes the centres of the first and of the last cell, as shares of the last pixel's index.
-    first, end = (boxes[:, :2] + half - 0.5) / last, (boxes[:, 2:] - half - 0.5) / last
-    places = tf.concat([first, end], axis=1)
-    taken = tf.image.crop_and_resize(masks[..., tf.newaxis], places, tf.range(tf.shape(masks)[0]), [size, size])
-    return tf.cast(taken[..., 0] * 255.0 + 0.5, tf.uint8)
 
 
 class DetectionParser:
@@ -118,16 +98,13 @@ class DetectionParser:
         classes = tf.boolean_mask(decoded['groundtruth_classes'], keep)
         scores = tf.boolean_mask(decoded['groundtruth_scores'], keep)
         boxes = box_ops.denormalize_boxes(boxes, tf.shape(decoded['image'])[:2])
-        masks = None
-        if self._mask_size:
-            encoded = tf.boolean_mask(decoded['groundtruth_instance_masks'], keep)
-            masks = decoder.masks(encoded, tf.shape(decoded['image'])[:2])
         points: dict[str, Any] = {}
         if self._layout is not None:
             points['keypoints'] = tf.boolean_mask(decoded['groundtruth_keypoints'], keep)
             points['flip_order'] = self._layout.flip_order()
+        points['track'] = self._mask_size > 0
         augmented = pipeline.augment(
-            decoded['image'], boxes, self._output_size, self._policy, seed, masks, resizing=self._resizing, **points
+            decoded['image'], boxes, self._output_size, self._policy, seed, resizing=self._resizing, **points
         )
         length = self._params.max_num_instances
         labels = {
@@ -140,7 +117,9 @@ class DetectionParser:
             'image_info': augmented.image_info,
         }
         if self._mask_size:
-            cut = crop_masks(augmented.masks, augmented.boxes, self._mask_size)
+            encoded = tf.boolean_mask(decoded['groundtruth_instance_masks'], keep)
+            encoded = tf.gather(encoded, augmented.keep[:length])
+            cut = instance_masks.cut(encoded, augmented.boxes[:length], augmented.motion, self._mask_size)
             labels['masks'] = _pad(cut, length, fill=0)
         if self._layout is not None:
             labels['keypoints'] = _pad(augmented.keypoints, length, fill=0)

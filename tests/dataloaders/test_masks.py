@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from official_rethink.configs import maskrcnn as configs
 from official_rethink.data import masks, records
-from official_rethink.dataloaders import detection
+from official_rethink.dataloaders import detection, instance_masks
 
 
 def test_a_cut_mask_is_sampled_at_the_centres_of_its_cells():
@@ -13,15 +13,15 @@ def test_a_cut_mask_is_sampled_at_the_centres_of_its_cells():
     mask[0, 2:6, 2:4] = 1
     # Four cells of one pixel each: the mask itself. Two cells of two pixels: means of pixel pairs.
     boxes = tf.constant([[2.0, 2.0, 6.0, 6.0]])
-    np.testing.assert_array_equal(detection.crop_masks(mask, boxes, 4)[0], np.tile([255, 255, 0, 0], [4, 1]))
-    np.testing.assert_array_equal(detection.crop_masks(mask, boxes, 2)[0], [[255, 0], [255, 0]])
+    np.testing.assert_array_equal(instance_masks.crop_masks(mask, boxes, 4)[0], np.tile([255, 255, 0, 0], [4, 1]))
+    np.testing.assert_array_equal(instance_masks.crop_masks(mask, boxes, 2)[0], [[255, 0], [255, 0]])
     shifted = tf.constant([[2.0, 3.0, 6.0, 5.0]])
-    np.testing.assert_array_equal(detection.crop_masks(mask, shifted, 2)[0], [[255, 0], [255, 0]])
+    np.testing.assert_array_equal(instance_masks.crop_masks(mask, shifted, 2)[0], [[255, 0], [255, 0]])
 
 
 def test_no_mask_and_one_pixel():
-    assert detection.crop_masks(np.zeros([0, 8, 8], np.uint8), tf.zeros([0, 4]), 4).shape == [0, 4, 4]
-    one = detection.crop_masks(np.ones([1, 1, 1], np.uint8), tf.constant([[0.0, 0.0, 1.0, 1.0]]), 2)
+    assert instance_masks.crop_masks(np.zeros([0, 8, 8], np.uint8), tf.zeros([0, 4]), 4).shape == [0, 4, 4]
+    one = instance_masks.crop_masks(np.ones([1, 1, 1], np.uint8), tf.constant([[0.0, 0.0, 1.0, 1.0]]), 2)
     assert one.shape == [1, 2, 2] and one.numpy().max() == 255
 
 
