@@ -12,7 +12,7 @@ from official.vision.dataloaders import maskrcnn_input, retinanet_input, tf_exam
 from benchmarks import measure, scenery
 from official_rethink.augment import policies
 from official_rethink.configs import types
-from official_rethink.data import records
+from official_rethink.data import masks, records
 from official_rethink.dataloaders import detection
 
 SIZE = (640, 640)
@@ -46,7 +46,7 @@ def _ellipse(box: list[float]) -> bytes:
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     across = (y - (top + bottom) / 2) / (bottom - top), (x - (left + right) / 2) / (right - left)
     inside = (across[0] ** 2 + across[1] ** 2 <= 0.25).astype(np.uint8)
-    return tf.io.encode_png(inside[..., np.newaxis]).numpy()
+    return masks.to_png(inside)
 
 
 def ours(name: str, mask_size: int = 0) -> Parse:
@@ -151,7 +151,8 @@ def run(images: int = 40, rounds: int = 3) -> list[dict[str, Any]]:
             found = _compared(ours(name, mask_size), model_garden(name, mask_size), serialized, images, rounds)
             note = f"{picture}; Model Garden's parser, which labels anchors too"
             if mask_size:
-                note += '; with masks it moves no box along, and has the policy of images for AutoAugment'
+                note += '; with masks it moves no box along, and has the policy of images for AutoAugment; the masks '
+                note += 'are PNGs as `prepare` writes them'
             rows.append(
                 measure.row(f'input, {name}, {kind}', found, target=TARGET, unit='s an image', note=note)
             )

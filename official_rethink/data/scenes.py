@@ -8,14 +8,13 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from official_rethink.common import errors, files
-from official_rethink.data import keypoints, label_maps, records
+from official_rethink.data import keypoints, label_maps, masks, records
 from official_rethink.data.scene_generator import DEFAULT_SIZE, KIND_CODES, Scene, Settings, generate
 from official_rethink.data.scene_objects import SEGMENTATION
 
@@ -65,10 +64,9 @@ def make_record(index: int, seed: int, settings: Settings, labelled: bool = True
     """Draws a scene and encodes it; without annotations if it is not `labelled`."""
     scene = generate(index, seed, settings)
     height, width = scene.image.shape[:2]
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     record = records.Record(
         source_id=source_id(index, seed, settings),
-        encoded=_encoded('.jpg', np.ascontiguousarray(scene.image[..., ::-1]), quality),
+        encoded=_jpeg(scene.image),
         image_format='jpeg',
         height=height,
         width=width,
@@ -91,14 +89,15 @@ def _annotation(scene: Scene, number: int, whole: bool) -> records.Annotation:
         area=float(cv2.countNonZero(scene.masks[number])),
     )
     if whole:
-        annotation.mask_png = _encoded('.png', scene.masks[number])
+        annotation.mask_png = masks.to_png(scene.masks[number])
         annotation.keypoints = [(float(x), float(y), int(visible)) for x, y, visible in scene.keypoints[number]]
     return annotation
 
 
-def _encoded(extension: str, image: np.ndarray, options: Sequence[int] = ()) -> bytes:
-    done, buffer = cv2.imencode(extension, image, list(options))
-    assert done, extension
+def _jpeg(image: np.ndarray) -> bytes:
+    reverse = np.ascontiguousarray(image[..., ::-1])  # OpenCV's order is blue, green, red
+    done, buffer = cv2.imencode('.jpg', reverse, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert done
     return buffer.tobytes()
 
 

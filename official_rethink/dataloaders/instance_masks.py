@@ -3,6 +3,9 @@
 import tensorflow as tf
 
 from official_rethink.augment import geometry, pipeline, resampling
+from official_rethink.data import png
+
+_PART_NAME = int.from_bytes(png.PART, 'big')
 
 
 @tf.autograph.experimental.do_not_convert
@@ -10,8 +13,8 @@ def cut(encoded: tf.Tensor, boxes: tf.Tensor, motion: pipeline.Motion, size: int
     """Cuts masks to their boxes in the augmented image, each sampled once.
 
     What is asked for is a small square, so none is made as large as the augmented image: its cells are traced back to
-    the source, and only the mask's part under them is looked at. Of the masks one at a time is unpacked, and only those
-    whose boxes augmentation has left.
+    the source, and only the mask's part under them is looked at. Of the masks one at a time is unpacked, only those
+    whose boxes augmentation has left, and of ours (`png.encode`) no more than the object's rectangle.
 
     Args:
         encoded: string [N], PNGs of the source's size, not 0 on the object.
@@ -26,11 +29,12 @@ def cut(encoded: tf.Tensor, boxes: tf.Tensor, motion: pipeline.Motion, size: int
     frame = tf.shape(motion.sources)[:2]
     windows = _windows(boxes, motion.transform, frame)
     traced, matrices = _traced(boxes, motion.transform, windows, size)
+    files, corners = _files(encoded, frame)
     aligned = tf.reduce_all(tf.equal([motion.transform[0, 1], motion.transform[1, 0]], 0.0))
 
     def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        png, window, box, matrix = row
-        mask = _part(png, window, motion.sources)
+        file, corner, window, box, matrix = row
+        mask = _part(file, corner, window, motion.sources)
         return tf.cond(
             aligned,
             lambda: crop_masks(mask[tf.newaxis], box[tf.newaxis], size)[0],
@@ -38,7 +42,7 @@ def cut(encoded: tf.Tensor, boxes: tf.Tensor, motion: pipeline.Motion, size: int
         )
 
     signature = tf.TensorSpec([size, size], tf.uint8)
-    return tf.map_fn(one, (encoded, windows, traced, matrices), fn_output_signature=signature)
+    return tf.map_fn(one, (files, corners, windows, traced, matrices), fn_output_signature=signature)
 
 
 def _windows(boxes: tf.Tensor, transform: tf.Tensor, frame: tf.Tensor) -> tf.Tensor:
@@ -82,19 +86,55 @@ def _traced(
     return tf.stack(corners, axis=1), shown - back[..., tf.newaxis] * tf.constant([0.0, 0.0, 1.0])
 
 
-def _part(png: tf.Tensor, window: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-    """A window of a mask, uint8 [h, w], 1 on the object, where the operations so far have moved it."""
-    mask = tf.io.decode_png(png, channels=1, dtype=tf.uint8)
-    tf.debugging.assert_equal(tf.shape(mask)[:2], tf.shape(sources)[:2], "a mask is not of its image's size")
-    rows, columns = slice(window[0], window[2]), slice(window[1], window[3])
+def _files(encoded: tf.Tensor, frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The smallest PNGs that show all of the objects, string [N], and where each begins, int32 [N, 2], row and column.
+
+    Args:
+        encoded: string [N], PNGs of masks; those of `png.encode` hold the object's rectangle once more.
+        frame: int32 [2], height and width of the source.
+    """
+    # What is too short for a PNG has a size as well, a wrong one.
+    long = tf.strings.join([encoded, ' ' * png.PART_AT])
+
+    def numbers(first: int, count: int) -> tf.Tensor:
+        found = tf.io.decode_raw(tf.strings.substr(long, first, 4 * count), tf.int32, little_endian=False)
+        return tf.reshape(found, [-1, count])
+
+    message = "a mask is not of its image's size"
+    tf.debugging.assert_equal(numbers(png.SIZE_AT, 2)[:, ::-1], frame[tf.newaxis], message)
+    found = numbers(png.NAME_AT, 3)
+    ours = tf.equal(found[:, 0], _PART_NAME)
+    inner = tf.strings.substr(long, png.PART_AT, tf.int32.max)
+    return tf.where(ours, inner, encoded), tf.where(ours[:, tf.newaxis], found[:, 1:], 0)
+
+
+def _part(file: tf.Tensor, corner: tf.Tensor, window: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
+    """A window of a mask, uint8 [h, w], 1 on the object, where the operations so far have moved it.
+
+    Args:
+        file: from `_files`.
+        corner: as well, int32 [2].
+        window: int32 [4], first row and column, and those after the last.
+        sources: see `pipeline.Motion`.
+    """
+    known = tf.io.decode_png(file, channels=1, dtype=tf.uint8)[..., 0]
+    size = tf.shape(known)
+
+    def still() -> tf.Tensor:
+        low = tf.clip_by_value(corner, window[:2], window[2:])
+        high = tf.clip_by_value(corner + size, window[:2], window[2:])
+        taken = tf.slice(known, tf.clip_by_value(low - corner, 0, size), high - low)
+        return tf.pad(taken, tf.stack([low - window[:2], window[2:] - high], axis=1))
 
     def moved() -> tf.Tensor:
-        places = sources[rows, columns, 0]
-        values = tf.gather(tf.reshape(mask, [-1]), tf.maximum(places - 1, 0))
-        return tf.where(places > 0, values, tf.zeros_like(values))
+        places = sources[window[0] : window[2], window[1] : window[3], 0] - 1
+        width = tf.shape(sources)[1]
+        y, x = places // width - corner[0], places % width - corner[1]
+        there = (places >= 0) & (tf.minimum(y, x) >= 0) & (y < size[0]) & (x < size[1])
+        values = tf.gather(tf.reshape(known, [-1]), tf.where(there, y * size[1] + x, 0))
+        return tf.where(there, values, tf.zeros_like(values))
 
-    still = tf.equal(tf.size(sources), 0)
-    part = tf.cond(still, lambda: mask[rows, columns, 0], moved)
+    part = tf.cond(tf.equal(tf.size(sources), 0), still, moved)
     return tf.ensure_shape(tf.cast(part > 0, tf.uint8), [None, None])
 
 

@@ -1,7 +1,9 @@
-"""PNG of masks against two decoders of others: Pillow and TensorFlow's."""
+"""PNG of masks against decoders of others: Pillow, OpenCV, TensorFlow; and the rectangle that stands there twice."""
 
 import io
+import struct
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -33,6 +35,8 @@ def test_reads_back_in_both_decoders(seed):
         encoded = masks.to_png(np.asfortranarray(mask) if seed % 2 else mask)
         np.testing.assert_array_equal(read(encoded), mask)
         np.testing.assert_array_equal(tf.io.decode_png(encoded, channels=1)[..., 0], mask)
+        opened = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(opened, mask)
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 3), (480, 640), (1344, 1344)])
@@ -53,6 +57,37 @@ def test_a_part_stands_where_it_is_said():
     encoded = png.encode(np.ones([2, 3], np.uint8), top=1, left=2, height=4, width=6)
     expected = [[0] * 6, [0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 0], [0] * 6]
     np.testing.assert_array_equal(read(encoded), expected)
+
+
+def chunks(encoded):
+    """Names and data of a file's chunks, read as the specification has them."""
+    found, at = [], 8
+    while at < len(encoded):
+        (length,) = struct.unpack_from('>I', encoded, at)
+        found.append((encoded[at + 4 : at + 8], encoded[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_objects_rectangle_stands_in_the_file_once_more(seed):
+    generator = np.random.default_rng(seed)
+    for _ in range(20):
+        mask = random_mask(generator, *generator.integers(1, 70, 2))
+        encoded = masks.to_png(mask)
+        (_, size), (name, part), *_ = chunks(encoded)
+        assert name == png.PART and [one for one, _ in chunks(encoded)][2:] == [b'IDAT', b'IEND']
+        top, left = struct.unpack('>II', part[:8])
+        again = read(part[8:])
+        rebuilt = np.zeros_like(mask)
+        rebuilt[top : top + again.shape[0], left : left + again.shape[1]] = again
+        np.testing.assert_array_equal(rebuilt, mask)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert again.shape == ((np.ptp(rows) + 1, np.ptp(columns) + 1) if mask.any() else (1, 1))
+        # Where readers without a loop look.
+        assert encoded[png.SIZE_AT : png.SIZE_AT + 8] == size[:8] == struct.pack('>II', *mask.shape[::-1])
+        assert encoded[png.NAME_AT :].startswith(png.PART + part[:8])
+        assert encoded[png.PART_AT :].startswith(part[8:])
 
 
 def test_rows_of_background_cost_little():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage.measure
 import tensorflow as tf
+from official.vision.dataloaders import tf_example_decoder
 
 from official_rethink.augment import autoaugment, geometry, operations, pipeline, policies, randaugment
 from official_rethink.configs import maskrcnn as configs
@@ -161,6 +162,50 @@ def test_a_pixel_reaches_to_the_images_edge_and_no_further():
     turned = tf.constant([[1.0, 0.0, 0.0], [1e-6, 1.0, 0.0], [0.0, 0.0, 1.0]])
     warped = instance_masks.cut(tf.constant([masks.to_png(mask[0])]), box, motion(turned, 4, 4), 16)[0]
     np.testing.assert_array_equal(warped[:, 0] > 127, np.repeat([False, True, False], [4, 8, 4]))
+
+
+@functools.cache
+def of_others() -> list[bytes]:
+    """The masks as TensorFlow's encoder writes them."""
+    return [tf.io.encode_png(mask[..., np.newaxis]).numpy() for mask in drawn()[0]]
+
+
+@pytest.mark.parametrize('name', ['S1', 'S2'])
+def test_files_of_others_give_the_same(name):
+    moved = 0
+    for result, found in augmented(name)[:24]:
+        foreign = np.array(of_others())[result.keep.numpy()]
+        again = instance_masks.cut(tf.constant(foreign, tf.string), result.boxes, result.motion, 28)
+        np.testing.assert_array_equal(again, found[28])
+        moved += result.motion.sources.shape[2]
+    assert moved > 2 or name == 'S1'
+
+
+def test_ours_and_files_of_others_in_one_record_and_values_over_one():
+    drawn_masks, boxes = drawn()
+    still = motion(geometry.identity())
+    expected = instance_masks.cut(tf.constant(of_others()), boxes, still, 28).numpy()
+    bright = tf.io.encode_png(255 * drawn_masks[3][..., np.newaxis]).numpy()
+    mixed = [masks.to_png(drawn_masks[0]), *of_others()[1:3], bright, masks.to_png(drawn_masks[4])]
+    np.testing.assert_array_equal(instance_masks.cut(tf.constant(mixed), boxes, still, 28), expected)
+    assert all(one.any() for one in expected)
+    empty = tf.constant([masks.to_png(np.zeros([HEIGHT, WIDTH], np.uint8))])
+    assert not instance_masks.cut(empty, boxes[:1], still, 28).numpy().any()
+    elsewhere = np.array([[0.0, 0, 9, 9], [100, 120, 120, 160]], np.float32)  # no pixel of the object is in the window
+    twice = tf.constant([masks.to_png(drawn_masks[0])] * 2)
+    assert not instance_masks.cut(twice, elsewhere, still, 28).numpy().any()
+
+
+def test_model_gardens_decoder_reads_ours():
+    drawn_masks, boxes = drawn()
+    objects = [
+        records.Annotation(box=tuple(box), label=1, area=1.0, mask_png=masks.to_png(mask))
+        for box, mask in zip(boxes.tolist(), drawn_masks, strict=True)
+    ]
+    image = tf.io.encode_png(pictures.photograph(HEIGHT, WIDTH)).numpy()
+    record = records.to_example(records.Record('1', image, 'png', HEIGHT, WIDTH, annotations=objects))
+    decoded = tf_example_decoder.TfExampleDecoder(include_mask=True).decode(record)
+    np.testing.assert_array_equal(decoded['groundtruth_instance_masks'], drawn_masks)
 
 
 def _record(height: int, width: int, png_size: tuple[int, int] | None, crowd: bool = False) -> bytes:
