@@ -116,6 +116,7 @@ class Feed:
             cut, info = self._reading.prepare(image[y : y + height, x : x + width])
             return tf.ensure_shape(cut, [*output_size, 3]), tf.ensure_shape(info, [4, 2])
 
+        @tf.autograph.experimental.do_not_convert
         def parts(encoded: tf.Tensor, expected: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tensor, ...]:
             def real() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
                 image = tf.io.decode_image(encoded, channels=3, expand_animations=False)

@@ -11,6 +11,7 @@ from official.vision.configs import image_classification
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import joint as configs
 from official_rethink.configs import types
+from official_rethink.dataloaders import reader
 from official_rethink.modeling import joint, restore, weight_decay
 from official_rethink.modeling.checkpoints import companion
 from official_rethink.tasks import classification, detection, holding, self_training
@@ -101,9 +102,11 @@ class JointTrainingTask(holding.HoldingTask):
         if not params.is_training:
             return detected
         if not self.task_config.joint.classification_weight:
-            return detected.map(lambda features, labels: ({_DETECTION: features}, {_DETECTION: labels}))
+            alone = reader.unconverted(lambda features, labels: ({_DETECTION: features}, {_DETECTION: labels}))
+            return detected.map(alone)
         classified = self.classification.build_inputs(self.task_config.classification_data, input_context)
 
+        @reader.unconverted
         def join(left: Any, right: Any) -> Any:
             return tuple({_DETECTION: a, _CLASSIFICATION: b} for a, b in zip(left, right, strict=True))
 
