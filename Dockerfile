@@ -34,6 +34,9 @@ ENV PATH=/opt/python/bin:$PATH \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# Bytecode of what the commands import. Set-up had no code to import, their user may not write it, and without it every
+# process would compile TensorFlow's sources.
+RUN PYTHONDONTWRITEBYTECODE= TF_CPP_MIN_LOG_LEVEL=3 python -W ignore -c 'from official_rethink import registry_imports'
 USER 1000
 ENTRYPOINT ["python"]
 CMD ["-m", "official_rethink.describe", "--help"]
