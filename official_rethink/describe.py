@@ -155,6 +155,7 @@ def _schedule(params: Any) -> dict[str, Any]:
 
 
 def _model_report(params: Any) -> dict[str, Any]:
+    import tensorflow as tf  # noqa: PLC0415
     from absl import logging  # noqa: PLC0415
     from official.core import task_factory  # noqa: PLC0415
 
@@ -165,9 +166,10 @@ def _model_report(params: Any) -> dict[str, Any]:
     logging.set_verbosity(logging.ERROR)  # Model Garden warns of SpineNet's unused level 2
     try:
         task = task_factory.get_task(params.task)
-        model = task.build_model()
-        forward = task.counted(model) if hasattr(task, 'counted') else None
-        cost = accounting.count(model, params.task.model.input_size, forward)
+        with accounting.outlines():
+            model = tf.autograph.experimental.do_not_convert(task.build_model)()
+            forward = task.counted(model) if hasattr(task, 'counted') else None
+            cost = accounting.count(model, params.task.model.input_size, forward)
     finally:
         logging.set_verbosity(before)
     return {

@@ -125,8 +125,11 @@ def build(
         decoder = Levels([str(level) for level in range(config.min_level, config.max_level + 1)])
     # The factory calls the region proposal network, which so gets no normalisation, and no other head.
     with normalization.scope(norm, norm_configs.NONE):
-        model = factory.build_maskrcnn(specs, config, regularizer, backbone, decoder)
-    model = (KeypointRCNN if config.include_keypoints else MaskRCNN)(**model.get_config())
+        # Model Garden's would send an image through both once more, to learn the shapes they say themselves.
+        features = decoder.output if isinstance(decoder, tf.keras.Model) else decoder(backbone.output)
+        outline = factory.build_maskrcnn(specs, config, regularizer, lambda images: None, lambda levels: features)
+    parts = {**outline.get_config(), 'backbone': backbone, 'decoder': decoder}
+    model = (KeypointRCNN if config.include_keypoints else MaskRCNN)(**parts)
     with normalization.scope(norm, elsewhere):
         if config.include_keypoints:
             model.add_keypoints(config, regularizer)

@@ -4,7 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 from official.core import task_factory
-from official.vision.modeling import factory
 
 from official_rethink.configs import detection as configs
 from official_rethink.configs import types
@@ -13,7 +12,16 @@ from official_rethink.dataloaders import reader
 from official_rethink.evaluation import keypoints, protocols
 from official_rethink.losses import detection as losses
 from official_rethink.losses import replicas
-from official_rethink.modeling import anchor_targets, detections, looks, normalization, union, views, weight_decay
+from official_rethink.modeling import (
+    anchor_targets,
+    detections,
+    looks,
+    normalization,
+    retinanet,
+    union,
+    views,
+    weight_decay,
+)
 from official_rethink.tasks import augmented_inference, family, train_step
 
 _DETECTIONS = 'detections'
@@ -48,14 +56,8 @@ class DetectionTask(family.FamilyTask):
         """Builds the model; every weight is random."""
         params = self.task_config
         regularizer = weight_decay.l2(params.losses.l2_weight_decay)
-        input_specs = tf.keras.layers.InputSpec(shape=[None, *params.model.input_size])
         with normalization.scope(params.model.norm_activation):
-            model = factory.build_retinanet(
-                input_specs=input_specs, model_config=params.model, l2_regularizer=regularizer
-            )
-            if model.decoder is None:
-                # Model Garden makes a head's variables behind a decoder alone; a checkpoint needs them before a step.
-                model.head(model.backbone.output)
+            model = retinanet.build(params.model, regularizer)
         generator = params.model.detection_generator
         model._detection_generator = detections.AnyBatch(
             model.detection_generator, image_by_image=generator.apply_nms and generator.nms_version == 'v1'

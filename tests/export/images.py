@@ -10,7 +10,7 @@ from tools import set_up
 
 
 def check_bytecode(found: Sequence[tuple[str, str]], copied: Path) -> None:
-    """The image imports what set-up imports elsewhere: with all its code, while it may write, so that it is left behind.
+    """The image imports what set-up imports elsewhere: with all its code, while it may write.
 
     Args:
         found: instructions and what follows them.

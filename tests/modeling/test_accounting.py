@@ -81,3 +81,37 @@ def test_count_of_a_model():
     )
     cost = accounting.count(model, [8, 8, 3])
     assert cost == accounting.Cost(parameters=112 + 8, parameters_total=112 + 16, flops=8 * 8 * 4 * 27)
+
+
+def _network():
+    images = tf.keras.Input([8, 8, 3])
+    features = tf.keras.layers.Conv2D(4, 3, padding='same', use_bias=False)(images)
+    features = tf.keras.layers.BatchNormalization(synchronized=True)(features)
+    features = tf.keras.layers.Activation('swish')(features)
+    scores = tf.keras.layers.Dense(5, activation='softmax')(tf.reduce_mean(features, [1, 2]))
+    return tf.keras.Model(images, scores)
+
+
+def test_outlines_cost_what_networks_do():
+    images = tf.random.stateless_normal([2, 8, 8, 3], [1, 2])
+    whole = _network()
+    with accounting.outlines():
+        outline = _network()
+        counted = accounting.count(outline, [8, 8, 3])
+    assert counted == accounting.count(whole, [8, 8, 3])
+    assert counted == accounting.Cost(parameters=108 + 8 + 25, parameters_total=108 + 16 + 25, flops=64 * 108 + 20)
+    assert [variable.shape for variable in outline.variables] == [variable.shape for variable in whole.variables]
+    assert not any(variable.is_initialized() for variable in outline.variables)
+    # What is built afterwards has values, is normalised and bends.
+    again = _network()
+    again.set_weights(whole.get_weights())
+    again.variables[2].assign(tf.fill([4], 0.5))  # offsets
+    assert abs(again(images) - whole(images)).numpy().max() > 1e-3
+    assert tf.keras.layers.Activation('relu')(tf.constant([-1.0])).numpy() == [0.0]
+
+
+def test_outlines_end_with_an_error():
+    with pytest.raises(ZeroDivisionError), accounting.outlines():
+        1 / 0  # noqa: B018
+    assert tf.keras.layers.Activation('relu')(tf.constant([-1.0])).numpy() == [0.0]
+    assert tf.keras.layers.BatchNormalization()(tf.ones([1, 2]), training=True).numpy().tolist() == [[0.0, 0.0]]
