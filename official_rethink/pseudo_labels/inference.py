@@ -25,7 +25,7 @@ class _Step:
         self._strategy = strategy
         self._share = batch_size // strategy.num_replicas_in_sync
 
-        @tf.function
+        @tf.function(autograph=False)  # see Trainer.train_step
         def step(images: Any, info: Any) -> Any:
             def one(images: tf.Tensor, info: tf.Tensor) -> dict[str, tf.Tensor]:
                 found = predict(images, info)

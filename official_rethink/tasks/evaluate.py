@@ -41,7 +41,7 @@ def evaluate(
     with strategy.scope():  # readers ask what it needs
         dataset = orbit.utils.make_distributed_dataset(strategy, task.build_inputs, data)
 
-    @tf.function
+    @tf.function(autograph=False)  # see Trainer.train_step
     def step(inputs: Any) -> Any:
         outputs = strategy.run(lambda batch: task.validation_step(batch, model=model), args=(inputs,))
         return tf.nest.map_structure(strategy.experimental_local_results, outputs)

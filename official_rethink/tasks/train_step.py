@@ -15,6 +15,11 @@ class LossTask(Protocol):
         """Returns scalars without weight decay; 'model_loss' is the one that is minimised."""
 
 
+def trained_variables(model: tf.keras.Model) -> list[tf.Variable]:
+    """The variables that a step trains; a model may hold modules that do not train yet."""
+    return list(getattr(model, 'trained_variables', model.trainable_variables))
+
+
 def run(
     task: LossTask,
     inputs: tuple[Any, Any],
@@ -48,8 +53,7 @@ def run(
         scaled = total / replicas
         if scales_loss:
             scaled = optimizer.get_scaled_loss(scaled)
-    # A model may hold modules that do not train yet.
-    variables = getattr(model, 'trained_variables', model.trainable_variables)
+    variables = trained_variables(model)
     gradients = tape.gradient(scaled, variables)
     if scales_loss:
         gradients = optimizer.get_unscaled_gradients(gradients)
