@@ -1,4 +1,4 @@
-"""How much of the quick study's time goes into train steps: one seed of it, one command at a time.
+"""How much of the quick study's time goes into train steps, two commands side by side as `make study` has them.
 
 A tenth of its steps are trained, and their time is counted ten times. All else is as at full length: the data, every
 process's start and tracing, as many evaluations, the labelling, the report.
@@ -19,16 +19,16 @@ from benchmarks import measure
 from official_rethink.tasks import run_log
 
 TARGET = 0.85
-SHORTER = 10
+SHORTER, JOBS = 10, 2
 _CONFIG = 'configs/study/quick.yaml'
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
-    """The study with its first seed and a tenth of its steps, evaluated as often."""
+    """The study with a tenth of its steps, evaluated as often."""
     budget = {name: value // SHORTER for name, value in config['budget'].items()}
     # So early a teacher is not sure of anything.
     arms = [{**arm, **({'score_threshold': 0.05} if arm.get('self_training') else {})} for arm in config['arms']]
-    return {**config, 'seeds': config['seeds'][:1], 'budget': budget, 'arms': arms}
+    return {**config, 'budget': budget, 'arms': arms}
 
 
 def training_seconds(folder: str) -> tuple[float, float]:
@@ -38,8 +38,8 @@ def training_seconds(folder: str) -> tuple[float, float]:
         folder: a study's, finished.
 
     Returns:
-        Seconds in the steps themselves, and in tracing and compiling them: what the first window of a run took over
-        the median of the others.
+        Seconds in the steps themselves, of all runs, and in tracing and compiling them: what the first window of a run
+        took over the median of the others.
     """
     steps, tracing = 0.0, 0.0
     for path in glob.glob(os.path.join(folder, '**', run_log.METRICS), recursive=True):
@@ -61,13 +61,14 @@ def run() -> list[dict[str, Any]]:
         with open(path, 'w', encoding='utf-8') as handle:
             yaml.safe_dump(config, handle)
         command = [sys.executable, '-m', 'official_rethink.study', f'--config_file={path}', f'--output_dir={output}']
+        command.append(f'--jobs={JOBS}')
         cost = measure.cost_of(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         steps, tracing = training_seconds(output)
-    rest = cost.wall - steps
+    rest = JOBS * cost.wall - steps
     training = SHORTER * steps
     note = (
-        f'{_CONFIG}, one seed: {training:.0f} s in train steps ({SHORTER} times {steps:.0f} s), {rest:.0f} s in all '
-        f'else, of which {tracing:.0f} s tracing the step'
+        f'{_CONFIG}, {JOBS} commands side by side, whose seconds are added: {training:.0f} s in train steps ({SHORTER} '
+        f'times {steps:.0f} s), {rest:.0f} s in all else, of which {tracing:.0f} s until a run has its first steps'
     )
     found = measure.quantity(training + rest, training, 'wall')
     return [measure.row('quick study, train steps of it', found, target=TARGET, unit='s', note=note)]
