@@ -16,6 +16,13 @@ from official_rethink.losses import self_training
 from official_rethink.tasks import classification, detection, holding, maskrcnn, segmentation
 
 
+def _split(values: Any, count: int) -> tuple[Any, Any]:
+    """The first `count` examples of each tensor, and the rest: the gradient of a split is one concatenation."""
+    pairs = [tf.split(value, [count, -1]) for value in tf.nest.flatten(values)]
+    first, rest = ([pair[side] for pair in pairs] for side in (0, 1))
+    return tf.nest.pack_sequence_as(values, first), tf.nest.pack_sequence_as(values, rest)
+
+
 class SelfTrainingTask(holding.HoldingTask):
     """Holds a base task and trains its model on human and pseudo labels jointly.
 
@@ -56,19 +63,15 @@ class SelfTrainingTask(holding.HoldingTask):
         """Returns human, pseudo and joint losses without weight decay, and statistics of the pseudo labels."""
         assert self._balance is not None, 'build_model comes first'
         count = self._human_count()
-        outputs = self.base.forward(features, model, labels)
-
-        def part(values: Any, chosen: slice) -> Any:
-            return tf.nest.map_structure(lambda value: value[chosen], values)
-
-        human_part, pseudo_part = slice(None, count), slice(count, None)
-        human = self.base.losses_of(part(outputs, human_part), part(labels, human_part))
-        pseudo = self.base.losses_of(part(outputs, pseudo_part), part(labels, pseudo_part))
+        human_outputs, pseudo_outputs = _split(self.base.forward(features, model, labels), count)
+        human_labels, pseudo_labels = _split(labels, count)
+        human = self.base.losses_of(human_outputs, human_labels)
+        pseudo = self.base.losses_of(pseudo_outputs, pseudo_labels)
         balanced = self._balance(human['model_loss'], pseudo['model_loss'])
         return {
             **{f'human/{name}': value for name, value in human.items()},
             **{f'pseudo/{name}': value for name, value in pseudo.items()},
-            **self.base.pseudo_statistics(part(outputs, pseudo_part), part(labels, pseudo_part)),
+            **self.base.pseudo_statistics(pseudo_outputs, pseudo_labels),
             'loss_ratio': balanced.ratio,
             'model_loss': balanced.loss,
             'instances': self.base.instances(labels),
