@@ -116,6 +116,9 @@ def floor() -> Parse:
 def stream(parse: Parse, serialized: bytes) -> Iterator[Any]:
     """An endless stream of examples, made in one thread."""
     options = tf.data.Options()
+    # No example is made before it is asked for, as it would be while the other side is measured.
+    options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
     return iter(tf.data.Dataset.from_tensors(serialized).repeat().enumerate().map(parse).with_options(options))

@@ -155,7 +155,6 @@ def _schedule(params: Any) -> dict[str, Any]:
 
 
 def _model_report(params: Any) -> dict[str, Any]:
-    import tensorflow as tf  # noqa: PLC0415
     from absl import logging  # noqa: PLC0415
     from official.core import task_factory  # noqa: PLC0415
 
@@ -167,7 +166,7 @@ def _model_report(params: Any) -> dict[str, Any]:
     try:
         task = task_factory.get_task(params.task)
         with accounting.outlines():
-            model = tf.autograph.experimental.do_not_convert(task.build_model)()
+            model = task.build_model()
             forward = task.counted(model) if hasattr(task, 'counted') else None
             cost = accounting.count(model, params.task.model.input_size, forward)
     finally:

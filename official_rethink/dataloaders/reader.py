@@ -9,7 +9,7 @@ from official.core import input_reader
 
 from official_rethink.common import errors, files
 from official_rethink.configs import types
-from official_rethink.dataloaders import decoder, detection, full_batches, service, sharing
+from official_rethink.dataloaders import decoder, detection, full_batches, service, sharing, short_lived
 
 _SHUFFLE_SALT = 0x5EED
 # So that equal positions of two streams of a run are augmented differently.
@@ -226,7 +226,7 @@ def read(
         dataset = sharing.own(dataset, size, params.drop_remainder, share)
         example = unconverted(lambda record: parser.evaluate(decode(record)))
         parsed = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-        return parsed.batch(size // replicas, drop_remainder=params.drop_remainder)
+        return short_lived.untuned(parsed.batch(size // replicas, drop_remainder=params.drop_remainder))
 
     read_shards = _read_shards(params.split_file, copies)
     # What Model Garden's reader does for a service keeps no example apart.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from official_rethink.common import errors
 from official_rethink.data import records
+from official_rethink.dataloaders import short_lived
 from official_rethink.pseudo_labels import filters
 
 _INFO = np.array([[1, 1], [1, 1], [1, 1], [0, 0]], np.float32)  # of a filler, whose labels nobody reads
@@ -140,7 +141,7 @@ class Feed:
         specs = (tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int32), tf.TensorSpec([None, 4], tf.int32))
         dataset = tf.data.Dataset.from_generator(self.encoded, output_signature=specs)
         dataset = dataset.map(parts, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
-        return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+        return short_lived.untuned(dataset.batch(batch_size, drop_remainder=True).prefetch(2))
 
 
 def filled(items: Iterable[Item], batch_size: int, reading: Reading) -> Iterator[Item]:

@@ -23,6 +23,7 @@ class ClassificationTask(family.FamilyTask):
     loss_names = ('model_loss', 'cls_loss')
     pseudo_statistics_names = ('pseudo/accuracy', 'pseudo/mean_score')
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)

@@ -52,6 +52,7 @@ class DetectionTask(family.FamilyTask):
         super().__init__(params, logging_dir=logging_dir, name=name)
         self.detection_listener: Any = None
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         params = self.task_config

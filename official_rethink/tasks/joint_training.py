@@ -62,6 +62,7 @@ class JointTrainingTask(holding.HoldingTask):
         self.base.resume_step = value
         self.classification.resume_step = value
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> joint.JointModel:
         """Builds the base task's detector and a classifier on its backbone."""
         params = self.task_config

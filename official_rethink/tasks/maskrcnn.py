@@ -37,6 +37,7 @@ class MaskRCNNTask(detection.DetectionTask):
         self._measured_on = ''
         self._truths: dict[str, instance_masks.Truth] = {}
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)

@@ -78,7 +78,7 @@ class Runner(train_lib.OrbitExperimentRunner):
             return trainer.Trainer(
                 self.params,
                 task,
-                model=tf.autograph.experimental.do_not_convert(task.build_model)(),  # see Trainer.train_step
+                model=task.build_model(),
                 optimizer=train_utils.create_optimizer(task, self.params),
                 train=train,
                 evaluate=evaluate,

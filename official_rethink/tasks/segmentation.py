@@ -38,6 +38,7 @@ class SegmentationTask(family.FamilyTask):
         super().__init__(params, logging_dir=logging_dir, name=name)
         self.label_map_listener: Any = None
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> tf.keras.Model:
         """Builds the model; every weight is random."""
         regularizer = weight_decay.l2(self.task_config.losses.l2_weight_decay)

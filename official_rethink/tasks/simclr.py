@@ -26,6 +26,7 @@ class SimClrTask(family.FamilyTask):
 
     views = 2
 
+    @tf.autograph.experimental.do_not_convert  # as of a step, see Trainer.train_step
     def build_model(self) -> modeling.ContrastiveModel:
         """Builds the model; every weight is random."""
         return modeling.build(self.task_config.model, self.task_config.l2_weight_decay)

@@ -171,3 +171,9 @@ def test_replicas_share_a_batch(human):
 def test_no_shards_is_named(path):
     with pytest.raises(errors.UserError, match='input_path'):
         reader.read(_params(path), SIZE)
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_what_is_read_to_its_end_is_not_tuned(human, training):
+    tuned = reader.read(_params(human, training=training), SIZE).options().autotune.enabled
+    assert tuned is (None if training else False)  # None is TensorFlow's default: it tunes

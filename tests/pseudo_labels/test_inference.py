@@ -128,3 +128,8 @@ def test_a_diverged_teacher_is_named() -> None:
 
     with pytest.raises(errors.UserError, match='scores that are not finite on image 1000 .* diverged'):
         list(inference.detect(items(2), predict, making.reading(), 2, tf.distribute.get_strategy()))
+
+
+def test_the_feed_is_not_tuned() -> None:
+    dataset = feeding.Feed([], making.reading()).dataset(2)
+    assert dataset.options().autotune.enabled is False
