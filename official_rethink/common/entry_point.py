@@ -109,6 +109,9 @@ def _can_leave() -> bool:
     """Whether nobody waits for what Python does at its end: a profiler, or other machines for TensorFlow's leave."""
     if 'tensorflow' not in sys.modules or sys.gettrace() or sys.getprofile():
         return False
+    monitoring = getattr(sys, 'monitoring', None)  # where profilers are from Python 3.12 on, six at most
+    if monitoring and any(monitoring.get_tool(place) for place in range(6)):
+        return False
     try:
         machines = cluster.read(os.environ)
     except errors.UserError:
