@@ -19,10 +19,6 @@ _KEEP_EMPTY = ('keep_images_without_boxes', 'keep_images_without_labels', 'keep_
 _ID_BUCKETS = 2**62
 _NO_SHARDS = ('.json', '.jsonl', '.tmp', '.lock')
 
-# Of functions that are mapped over examples, with all that they call: no `if` or `for` of theirs hangs on a tensor, and
-# AutoGraph would translate every line, for seconds of each process before its first batch.
-unconverted = tf.autograph.experimental.do_not_convert
-
 
 class Mix(Protocol):
     """Joins the examples of a batch in pairs, each with the one opposite it; see `ClassificationParser.mix`."""
@@ -89,14 +85,12 @@ def _read_shards(split_file: str, copies: Mapping[str, int] | None) -> Callable[
         copies = dict.fromkeys(image_ids, 1)
     wanted = _looked_up(copies)
 
-    @unconverted
     def repeated(record: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(record).repeat(wanted(decoder.source_id(record)))
 
     if max(copies.values()) == 1:
-        taken = unconverted(lambda record: wanted(decoder.source_id(record)) > 0)
-        return unconverted(lambda paths: tf.data.TFRecordDataset(paths).filter(taken))
-    return unconverted(lambda paths: tf.data.TFRecordDataset(paths).flat_map(repeated))
+        return lambda paths: tf.data.TFRecordDataset(paths).filter(lambda record: wanted(decoder.source_id(record)) > 0)
+    return lambda paths: tf.data.TFRecordDataset(paths).flat_map(repeated)
 
 
 def _looked_up(copies: Mapping[str, int]) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -133,7 +127,6 @@ def _train_dataset(
     decode, size = parser.decode, params.global_batch_size
     salt, served = seed * 1_000_003 + share.stream, share.by == sharing.SERVICE
 
-    @unconverted
     def parse(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
         index = service.place() if served else index
         return parser.train(decode(record), tf.stack([tf.constant(salt, tf.int64), index]))
@@ -160,10 +153,10 @@ def _train_dataset(
 
 def _only(dataset: tf.data.Dataset, wanted: Callable[[tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
     """Leaves those (index, record) out whose record is not wanted; several are looked at side by side."""
-    flag = unconverted(lambda index, record: (index, record, wanted(record)))
-    flagged = dataset.map(flag, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    left = flagged.filter(unconverted(lambda index, record, flag: flag))
-    return left.map(unconverted(lambda index, record, flag: (index, record)))
+    flagged = dataset.map(
+        lambda index, record: (index, record, wanted(record)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return flagged.filter(lambda index, record, flag: flag).map(lambda index, record, flag: (index, record))
 
 
 def _mixed(
@@ -171,7 +164,6 @@ def _mixed(
 ) -> tf.data.Dataset:
     """Mixes the examples of each batch before replicas share it out, so that their number changes nothing."""
 
-    @unconverted
     def mixed(index: tf.Tensor, batch: tuple[tf.Tensor, dict[str, Any]]) -> tuple[tf.Tensor, dict[str, Any]]:
         joined = mix(*batch, tf.stack([tf.constant(salt, tf.int64), index]), places)
         return tf.nest.map_structure(lambda value: value[slice(*places.kept)], joined)
@@ -180,6 +172,9 @@ def _mixed(
     return batches.enumerate(first_step).map(mixed, num_parallel_calls=tf.data.AUTOTUNE)
 
 
+# Of all functions that are mapped in here, with all that they call, Model Garden's too: no `if` or `for` of theirs
+# hangs on a tensor, and AutoGraph would translate every line, for seconds of each process before its first batch.
+@tf.autograph.experimental.do_not_convert
 def read(
     params: types.ShardData,
     output_size: tuple[int, int],
@@ -224,8 +219,7 @@ def read(
             return _train_dataset(shuffled, parser, params, seed, first_step, replicas, share, mix)
         decode = parser.decode
         dataset = sharing.own(dataset, size, params.drop_remainder, share)
-        example = unconverted(lambda record: parser.evaluate(decode(record)))
-        parsed = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        parsed = dataset.map(lambda record: parser.evaluate(decode(record)), num_parallel_calls=tf.data.AUTOTUNE)
         return short_lived.untuned(parsed.batch(size // replicas, drop_remainder=params.drop_remainder))
 
     read_shards = _read_shards(params.split_file, copies)
@@ -264,6 +258,7 @@ def read_joint(
     )
 
 
+@tf.autograph.experimental.do_not_convert  # see `read`
 def join(human: tf.data.Dataset, pseudo: tf.data.Dataset) -> tf.data.Dataset:
     """Joins two streams into batches with, in each replica's part, human examples first, then pseudo examples.
 
@@ -271,7 +266,6 @@ def join(human: tf.data.Dataset, pseudo: tf.data.Dataset) -> tf.data.Dataset:
         Batches of (images, labels) whose first axis is human batch size + pseudo batch size.
     """
 
-    @unconverted
     def concatenated(left: Any, right: Any) -> Any:
         return tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), left, right)
 

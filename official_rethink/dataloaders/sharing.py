@@ -118,7 +118,6 @@ def own(dataset: tf.data.Dataset, batch_size: int, drop_remainder: bool, share: 
         return dataset
     parts = _parts(batch_size, share, mirrored)
 
-    @tf.autograph.experimental.do_not_convert
     def take(*values: Any) -> Any:
         taken = tf.nest.map_structure(
             lambda value: tf.concat([value[start:end] for start, end in parts], axis=0), values

@@ -11,7 +11,6 @@ from official.vision.configs import image_classification
 from official_rethink.configs import classification as classification_configs
 from official_rethink.configs import joint as configs
 from official_rethink.configs import types
-from official_rethink.dataloaders import reader
 from official_rethink.modeling import joint, restore, weight_decay
 from official_rethink.modeling.checkpoints import companion
 from official_rethink.tasks import classification, detection, holding, self_training
@@ -95,6 +94,7 @@ class JointTrainingTask(holding.HoldingTask):
         if joint.CLASSIFICATION not in names:
             model.classification.copy_statistics()
 
+    @tf.autograph.experimental.do_not_convert  # see `reader.read`
     def build_inputs(
         self, params: types.ShardData, input_context: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
@@ -103,11 +103,9 @@ class JointTrainingTask(holding.HoldingTask):
         if not params.is_training:
             return detected
         if not self.task_config.joint.classification_weight:
-            alone = reader.unconverted(lambda features, labels: ({_DETECTION: features}, {_DETECTION: labels}))
-            return detected.map(alone)
+            return detected.map(lambda features, labels: ({_DETECTION: features}, {_DETECTION: labels}))
         classified = self.classification.build_inputs(self.task_config.classification_data, input_context)
 
-        @reader.unconverted
         def join(left: Any, right: Any) -> Any:
             return tuple({_DETECTION: a, _CLASSIFICATION: b} for a, b in zip(left, right, strict=True))
 
